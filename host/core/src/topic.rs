@@ -1,0 +1,134 @@
+//! Topic and group names, and how each topic is made.
+
+/// Commands; key `execution_key`.
+pub const EXECUTE_TRADE: &str = "cmd.execute_trade";
+/// The journal; in the command's partition.
+pub const JOURNAL: &str = "exec.journal";
+/// Terminal results; in the command's partition.
+pub const TRADE_RESULT: &str = "exec.trade_result";
+/// Facts that end nothing; in the command's partition.
+pub const TRADE_STATUS: &str = "exec.trade_status";
+/// The kill switch; one partition, compacted.
+pub const EXECUTION_CONTROL: &str = "ctl.execution";
+
+/// Retention of commands and of everything that must outlive them, in milliseconds (7 days, RECORDS "Keys and partitions").
+pub const EXECUTION_RETENTION_MS: i64 = 7 * 24 * 3_600 * 1_000;
+/// Largest record of any topic in bytes: a frame of 512 KiB as base64 with its envelope, and a claim that holds a command.
+pub const MESSAGE_BYTES_MAX: i32 = 2 * 1_024 * 1_024;
+
+/// The topic of a venue's raw stream.
+pub fn raw(venue: &str, stream: &str) -> String {
+    format!("raw.{}.{}", name(venue), name(stream))
+}
+
+/// The topic of a canonical event type.
+pub fn norm(event_type: &str) -> String {
+    format!("norm.{event_type}")
+}
+
+/// The topic of what could not be processed from `source`.
+pub fn dead(source: &str) -> String {
+    format!("dead.{source}")
+}
+
+/// The topic of frames that never became raw events.
+pub fn dead_frames(venue: &str) -> String {
+    format!("dead.raw.{}", name(venue))
+}
+
+/// The consumer group of a role for a venue.
+pub fn group(role: &str, venue: &str) -> String {
+    format!("{role}.{}", name(venue))
+}
+
+/// How a venue's name stands in topics and groups.
+fn name(venue: &str) -> String {
+    venue.replace('-', "_")
+}
+
+/// How a topic is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Topic name.
+    pub name: String,
+    /// Number of partitions; never changed afterwards.
+    pub partitions: i32,
+    /// How long records are kept.
+    pub retention: Retention,
+    /// Whether the broker stamps the time of the append.
+    pub log_append_time: bool,
+}
+
+/// How long records are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// Deleted by age only, in milliseconds.
+    Time(i64),
+    /// Deleted by age in milliseconds or by bytes per partition.
+    TimeOrBytes(i64, i64),
+    /// The newest record of each key is kept.
+    Compacted,
+}
+
+impl TopicSpec {
+    /// The topic's settings in Kafka's words.
+    pub fn config(&self) -> Vec<(&'static str, String)> {
+        let (policy, ms, bytes) = match self.retention {
+            Retention::Time(ms) => ("delete", ms, -1),
+            Retention::TimeOrBytes(ms, bytes) => ("delete", ms, bytes),
+            Retention::Compacted => ("compact", -1, -1),
+        };
+        let timestamps = if self.log_append_time { "LogAppendTime" } else { "CreateTime" };
+        vec![
+            ("cleanup.policy", policy.to_owned()),
+            ("retention.ms", ms.to_string()),
+            ("retention.bytes", bytes.to_string()),
+            ("max.message.bytes", MESSAGE_BYTES_MAX.to_string()),
+            ("message.timestamp.type", timestamps.to_owned()),
+        ]
+    }
+}
+
+/// The topics of the execution side: equal partition counts, and the switch.
+pub fn execution_topics(partitions: i32) -> Vec<TopicSpec> {
+    let timed = |name: &str, log_append_time| TopicSpec {
+        name: name.to_owned(),
+        partitions,
+        retention: Retention::Time(EXECUTION_RETENTION_MS),
+        log_append_time,
+    };
+    vec![
+        timed(EXECUTE_TRADE, false),
+        timed(JOURNAL, true),
+        timed(TRADE_RESULT, false),
+        timed(TRADE_STATUS, false),
+        timed(&dead(EXECUTE_TRADE), false),
+        TopicSpec {
+            name: EXECUTION_CONTROL.to_owned(),
+            partitions: 1,
+            retention: Retention::Compacted,
+            log_append_time: false,
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_venues_with_underscores() {
+        assert_eq!(raw("a-venue", "quote"), "raw.a_venue.quote");
+        assert_eq!(dead_frames("a-venue"), "dead.raw.a_venue");
+        assert_eq!(dead(&raw("a-venue", "quote")), "dead.raw.a_venue.quote");
+        assert_eq!(group("normalize", "a-venue"), "normalize.a_venue");
+    }
+
+    #[test]
+    fn keeps_commands_and_journal_by_time_only() {
+        for spec in execution_topics(6).iter().filter(|spec| spec.name != EXECUTION_CONTROL) {
+            assert!(spec.config().contains(&("retention.bytes", "-1".to_owned())), "{}", spec.name);
+            assert_eq!(spec.partitions, 6);
+        }
+    }
+}
