@@ -1,1 +1,5 @@
-//! .
+//! What tests and `unrip dev` need around the system: a broker, fake venues, processes. Never part of production.
+
+pub mod broker;
+pub mod fake_relay;
+pub mod process;
