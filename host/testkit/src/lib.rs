@@ -1,5 +1,6 @@
 //! What tests and `unrip dev` need around the system: a broker, fake venues, processes. Never part of production.
 
 pub mod broker;
+pub mod components;
 pub mod fake_relay;
 pub mod process;
