@@ -61,7 +61,20 @@ pub enum Action {
         amount_in: Amount,
         /// Base units of `asset_out`.
         amount_out: Amount,
+        /// Which amount the taker fixed, for venues that are told only the other one; absent: `amount_in`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amount_fixed: Option<SideFixed>,
     },
+}
+
+/// Which amount of a swap the taker fixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SideFixed {
+    /// What the taker gives: we named `amount_out`.
+    In,
+    /// What the taker receives: we named `amount_in`.
+    Out,
 }
 
 /// `<venue>/<account>`.
