@@ -1,1 +1,23 @@
-//! .
+//! The Kafka protocol behind plain structs: the only room that knows rdkafka.
+//!
+//! Errors say what to do ([`Error`]). A broker that is away at start or goes away is [`Error::Retriable`]: the clients
+//! here reconnect by themselves and go on where they were. Blocking calls of librdkafka run on threads of their own.
+
+mod admin;
+mod config;
+mod error;
+mod group;
+mod logging;
+mod producer;
+mod reader;
+mod record;
+mod transactor;
+
+pub use admin::{Admin, Ensured, TopicState};
+pub use config::*;
+pub use error::Error;
+pub use group::{GroupConsumer, GroupEvent, GroupOptions, Partition, RevokeGuard, Start};
+pub use producer::{Delivery, Producer, ProducerOptions};
+pub use reader::{LogReader, read_to_end};
+pub use record::{Outgoing, Position, Record, RecordTime};
+pub use transactor::{Transactor, TxnError};

@@ -1,0 +1,166 @@
+//! How to reach the bus, and the limits of everything that waits or grows.
+
+use std::collections::BTreeMap;
+
+use rdkafka::ClientConfig;
+use serde::Deserialize;
+
+use crate::Error;
+
+/// The longest wait for one answer of the broker to a question (metadata, watermarks, offsets), in milliseconds.
+pub const REQUEST_WAIT_MS_MAX: u64 = 5_000;
+/// The longest a producer request may be unanswered before it is repeated, in milliseconds.
+pub const PRODUCE_REQUEST_MS_MAX: u64 = 10_000;
+/// The longest a broker holds a fetch without data, in milliseconds: low, because one of the brokers sleeps it out.
+pub const FETCH_WAIT_MS: u64 = 5;
+/// Records fetched ahead per partition.
+pub const FETCH_AHEAD_RECORDS: u64 = 1_000;
+/// Bytes fetched ahead per consumer, in KiB.
+pub const FETCH_AHEAD_KIB: u64 = 16 * 1_024;
+/// Pause of a partition's fetch when enough is fetched ahead, in milliseconds.
+pub const FETCH_PAUSE_MS: u64 = 20;
+/// First and last step of the reconnect back-off, in milliseconds.
+pub const RECONNECT_MS: (u64, u64) = (50, 2_000);
+/// How often the client asks for partition counts and leaders unprompted, in milliseconds.
+pub const METADATA_REFRESH_MS: u64 = 10_000;
+
+/// Settings on which promises rest; `properties` may not change them.
+const OWNED: &[&str] = &[
+    "acks",
+    "allow.auto.create.topics",
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "client.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "group.id",
+    "isolation.level",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "partitioner",
+    "request.required.acks",
+    "transactional.id",
+];
+
+/// The `[bus]` section of a service's configuration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BusConfig {
+    /// `host:port`, several with commas.
+    pub brokers: String,
+    /// How the client names itself to the broker.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// Further settings of librdkafka, for all clients (security, timeouts).
+    #[serde(default)]
+    pub properties: BTreeMap<String, String>,
+}
+
+impl BusConfig {
+    /// A bus at these brokers, everything else by default.
+    pub fn at(brokers: impl Into<String>) -> Self {
+        Self { brokers: brokers.into(), ..Self::default() }
+    }
+
+    /// The settings that all clients share. The caller's `settings` stand below the operator's `properties`.
+    pub(crate) fn client(&self, settings: &[(&str, String)]) -> Result<ClientConfig, Error> {
+        if self.brokers.trim().is_empty() {
+            return Err(configuration("bus.brokers", "is empty; name at least one broker as host:port"));
+        }
+        if let Some(owned) = self.properties.keys().find(|key| OWNED.contains(&key.as_str())) {
+            return Err(configuration(owned, "is set by unrip, because its promises rest on it; remove it"));
+        }
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", self.brokers.trim())
+            .set("client.id", self.client_id.as_deref().unwrap_or("unrip"))
+            .set("socket.keepalive.enable", "true")
+            .set("socket.nagle.disable", "true")
+            .set("reconnect.backoff.ms", RECONNECT_MS.0.to_string())
+            .set("reconnect.backoff.max.ms", RECONNECT_MS.1.to_string())
+            .set("topic.metadata.refresh.interval.ms", METADATA_REFRESH_MS.to_string());
+        for (key, value) in settings {
+            config.set(*key, value);
+        }
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        Ok(config)
+    }
+
+    /// The settings that all consumers share.
+    pub(crate) fn consumer(
+        &self,
+        group: &str,
+        isolation: Isolation,
+        settings: &[(&str, String)],
+    ) -> Result<ClientConfig, Error> {
+        let mut all = vec![
+            ("group.id", group.to_owned()),
+            ("isolation.level", isolation.as_str().to_owned()),
+            ("enable.auto.commit", "false".to_owned()),
+            ("enable.auto.offset.store", "false".to_owned()),
+            ("allow.auto.create.topics", "false".to_owned()),
+            ("check.crcs", "true".to_owned()),
+            ("fetch.wait.max.ms", FETCH_WAIT_MS.to_string()),
+            ("fetch.error.backoff.ms", FETCH_PAUSE_MS.to_string()),
+            ("fetch.queue.backoff.ms", FETCH_PAUSE_MS.to_string()),
+            ("queued.min.messages", FETCH_AHEAD_RECORDS.to_string()),
+            ("queued.max.messages.kbytes", FETCH_AHEAD_KIB.to_string()),
+        ];
+        all.extend(settings.iter().cloned());
+        self.client(&all)
+    }
+}
+
+fn configuration(setting: &str, reason: &str) -> Error {
+    Error::Configuration { setting: setting.to_owned(), reason: reason.to_owned() }
+}
+
+/// Which records a reader sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// Only what was committed, up to the oldest open transaction.
+    ReadCommitted,
+    /// Everything, at once.
+    ReadUncommitted,
+}
+
+impl Isolation {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadCommitted => "read_committed",
+            Self::ReadUncommitted => "read_uncommitted",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_properties_on_which_promises_rest() {
+        let mut config = BusConfig::at("127.0.0.1:1");
+        config.properties.insert("acks".to_owned(), "1".to_owned());
+        let error = config.client(&[]).unwrap_err();
+        assert!(matches!(&error, Error::Configuration { setting, .. } if setting == "acks"), "{error}");
+    }
+
+    #[test]
+    fn the_operators_properties_win_over_defaults() {
+        let mut config = BusConfig::at("127.0.0.1:1");
+        config.properties.insert("fetch.wait.max.ms".to_owned(), "500".to_owned());
+        let client = config.consumer("g", Isolation::ReadCommitted, &[]).unwrap();
+        assert_eq!(client.get("fetch.wait.max.ms"), Some("500"));
+        assert_eq!(client.get("isolation.level"), Some("read_committed"));
+    }
+
+    #[test]
+    fn needs_a_broker() {
+        assert!(matches!(BusConfig::at(" ").client(&[]), Err(Error::Configuration { .. })));
+    }
+}
