@@ -1,1 +1,24 @@
-//! .
+//! Runs venue components: loads them, holds them to their limits and grants, and speaks the words of the bus with them.
+//!
+//! This is the only room that knows wasmtime. It is synchronous and knows no broker, socket, clock or venue.
+
+mod engine;
+mod error;
+mod event;
+pub mod executor;
+mod host;
+pub mod ingestor;
+mod limits;
+mod module;
+pub mod normalizer;
+pub mod reactor;
+mod v0_1;
+
+pub use engine::Engine;
+pub use error::{Fatal, Fault, FaultKind, LoadError, Rejection};
+pub use event::CanonicalEvent;
+pub use limits::{EngineConfig, Grants, Limits};
+pub use module::{Capability, Description, Module, World};
+pub use v0_1::bindings::shared::unrip::types::common::{
+    ByteEncoding, Header, HeaderValue, HttpRequest, HttpResponse, MacAlgorithm, Message, Reason, RequestMac,
+};

@@ -1,0 +1,3 @@
+//! The WIT line v0.1.
+
+pub(crate) mod bindings;
