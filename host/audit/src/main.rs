@@ -1,2 +1,3 @@
-//! .
+//! `unrip-audit --config FILE`.
+
 fn main() {}
