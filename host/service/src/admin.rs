@@ -1,0 +1,92 @@
+//! The admin endpoint: `/live`, `/ready` and `/metrics` on one port.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::health::Health;
+use crate::metrics::Registry;
+
+/// The admin endpoint could not be started: another process has the port, or the address file cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on service.admin_listen = `{address}`: {source}; choose a free port, or 0 for any")]
+    Listen {
+        /// As configured.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file that tells others where the endpoint is.
+    #[error("cannot write service.admin_address_file `{path}`: {source}")]
+    AddressFile {
+        /// As configured.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Serves until `shutdown`; returns the bound address.
+///
+/// # Errors
+/// The address is taken, or `address_file` cannot be written.
+pub async fn serve(
+    listen: SocketAddr,
+    address_file: Option<&Path>,
+    health: Health,
+    metrics: Registry,
+    shutdown: CancellationToken,
+) -> Result<SocketAddr, AdminError> {
+    let at_listen = |source| AdminError::Listen { address: listen, source };
+    let listener = TcpListener::bind(listen).await.map_err(at_listen)?;
+    let address = listener.local_addr().map_err(at_listen)?;
+    if let Some(path) = address_file {
+        write_whole(path, &address.to_string())
+            .map_err(|source| AdminError::AddressFile { path: path.display().to_string(), source })?;
+    }
+    let shared = Arc::new((health, metrics));
+    let router = Router::new()
+        .route("/live", get(async || "live\n"))
+        .route("/ready", get(ready))
+        .route("/metrics", get(page))
+        .with_state(shared);
+    tokio::spawn(async move {
+        let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
+        if let Err(error) = served {
+            tracing::error!(%error, "admin endpoint ended");
+        }
+    });
+    tracing::info!(%address, "admin endpoint");
+    Ok(address)
+}
+
+type Shared = State<Arc<(Health, Registry)>>;
+
+async fn ready(State(shared): Shared) -> Response {
+    let readiness = shared.0.readiness();
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = serde_json::to_string(&readiness).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+async fn page(State(shared): Shared) -> Response {
+    const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, TYPE)], shared.1.render()).into_response()
+}
+
+/// Readers never see half an address: the file appears whole.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let fresh = path.with_extension("new");
+    std::fs::write(&fresh, text)?;
+    std::fs::rename(&fresh, path)
+}

@@ -1,0 +1,173 @@
+//! The sections that every service's configuration has.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+use unrip_engine::{Grants, Limits};
+
+thread_local! {
+    /// The folder that relative paths belong to, while a file is being read (see [`ConfigPath`]).
+    static BASE: RefCell<PathBuf> = RefCell::default();
+}
+
+/// A path of the configuration. Where the file says a relative one it is relative to the file's own folder, so that a
+/// service can be started from anywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigPath(PathBuf);
+
+impl ConfigPath {
+    /// A path as it stands.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Runs `read` with `base` as the folder of relative paths.
+    pub(super) fn relative_to<T>(base: &Path, read: impl FnOnce() -> T) -> T {
+        BASE.set(base.to_owned());
+        let value = read();
+        BASE.set(PathBuf::new());
+        value
+    }
+}
+
+impl<'de> Deserialize<'de> for ConfigPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let path = PathBuf::deserialize(deserializer)?;
+        if path.as_os_str().is_empty() {
+            return Err(serde::de::Error::custom("a path must not be empty"));
+        }
+        Ok(Self(BASE.with_borrow(|base| base.join(path))))
+    }
+}
+
+impl Deref for ConfigPath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<Path> for ConfigPath {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// `[service]`: what every service has.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSection {
+    /// The venue's id, as its folder is named; `*` for a service of all venues.
+    pub venue: String,
+    /// Where the admin endpoint listens; port 0 takes a free one.
+    #[serde(default = "any_local_port")]
+    pub admin_listen: SocketAddr,
+    /// Where to write the admin endpoint's address, for tools that started the service.
+    pub admin_address_file: Option<ConfigPath>,
+    /// `error`, `warn`, `info`, `debug`, or a tracing filter.
+    #[serde(default = "info")]
+    pub log_level: String,
+    /// How long to wait for a broker at start before exit code 69. Without it: for ever, not ready meanwhile.
+    pub start_timeout_ms: Option<u64>,
+}
+
+fn any_local_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+fn info() -> String {
+    "info".to_owned()
+}
+
+/// `[module]`: the component that the service runs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModuleSection {
+    /// The component's file.
+    pub path: ConfigPath,
+    /// `sha256:` and hex digits that the file must have.
+    pub digest: Option<String>,
+    /// Where compiled modules are kept between starts.
+    pub cache_dir: Option<ConfigPath>,
+    /// Bounds on memory, time, stack and output.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What the component may use.
+    #[serde(default)]
+    pub grants: Grants,
+    /// Handed to the component as canonical JSON.
+    #[serde(default)]
+    pub config: toml::Table,
+}
+
+impl ModuleSection {
+    /// The component's configuration as JSON.
+    ///
+    /// # Errors
+    /// A number that JSON cannot hold (an infinite float).
+    pub fn config_json(&self) -> Result<serde_json::Value, serde_json::Error> {
+        serde_json::to_value(&self.config)
+    }
+}
+
+/// `[endpoints.<name>]`: the only places that the host connects to for a module.
+pub type Endpoints = BTreeMap<String, Endpoint>;
+
+/// One endpoint.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// `ws://`, `wss://`, `http://` or `https://`.
+    pub url: String,
+    /// Headers that go with every request or handshake, besides the module's own.
+    #[serde(default)]
+    pub headers: BTreeMap<String, EndpointHeader>,
+    /// Of a websocket: how often the host pings.
+    pub ping_interval_ms: Option<u64>,
+    /// Of a websocket: without any frame or pong for so long the connection counts as dead.
+    pub silence_timeout_ms: Option<u64>,
+    /// How long a connection may take to open.
+    pub connect_timeout_ms: Option<u64>,
+    /// Of HTTP: how long a request may take in all.
+    pub request_timeout_ms: Option<u64>,
+    /// Of a websocket: the first wait before a reconnect; it doubles, with jitter.
+    pub reconnect_min_ms: Option<u64>,
+    /// Of a websocket: the longest wait before a reconnect.
+    pub reconnect_max_ms: Option<u64>,
+    /// Of a websocket: a longer message closes the connection, which is opened anew.
+    pub message_bytes_max: Option<usize>,
+}
+
+/// A header's value in the configuration: text, or the content of a credential slot.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum EndpointHeader {
+    /// As it stands.
+    Plain(String),
+    /// The content of a slot.
+    Credential {
+        /// The slot's name.
+        credential: String,
+    },
+    /// `Bearer ` and the content of a slot.
+    Bearer {
+        /// The slot's name.
+        bearer: String,
+    },
+}
+
+/// `[credentials.<slot>]`: secrets that the host puts into requests; no module sees them.
+pub type CredentialSlots = BTreeMap<String, CredentialSlot>;
+
+/// One credential.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialSlot {
+    /// The file that holds it; read anew at each connect, white space around it is cut.
+    pub file: ConfigPath,
+}

@@ -1,0 +1,109 @@
+//! Readiness: named conditions that a role sets, and that `/ready` shows.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+/// The conditions of one service. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    conditions: Arc<Mutex<BTreeMap<&'static str, State>>>,
+}
+
+/// One condition; the part of the service that knows about it keeps it and sets it.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    name: &'static str,
+    health: Health,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    met: bool,
+    detail: String,
+}
+
+/// What `/ready` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// Whether every condition is met.
+    pub ready: bool,
+    /// The names of those that are met.
+    pub met: Vec<&'static str>,
+    /// Those that are not, and why.
+    pub missing: Vec<Missing>,
+}
+
+/// A condition that is not met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// Its name, e.g. `module`, `bus`, `partitions`.
+    pub name: &'static str,
+    /// What is awaited or what went wrong.
+    pub detail: String,
+}
+
+impl Health {
+    /// No conditions yet: not ready until the role has named its own and met them.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a condition that is not met yet.
+    pub fn condition(&self, name: &'static str, awaited: &str) -> Condition {
+        let condition = Condition { name, health: self.clone() };
+        condition.missing(awaited);
+        condition
+    }
+
+    /// What is met and what is not.
+    pub fn readiness(&self) -> Readiness {
+        let conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        let (met, missing): (Vec<_>, Vec<_>) = conditions.iter().partition(|(_, state)| state.met);
+        Readiness {
+            ready: missing.is_empty() && !met.is_empty(),
+            met: met.into_iter().map(|(name, _)| *name).collect(),
+            missing: missing.into_iter().map(|(name, state)| Missing { name, detail: state.detail.clone() }).collect(),
+        }
+    }
+
+    fn set(&self, name: &'static str, met: bool, detail: &str) {
+        let state = State { met, detail: detail.to_owned() };
+        let before = self.conditions.lock().unwrap_or_else(PoisonError::into_inner).insert(name, state);
+        if before.is_some_and(|before| before.met != met) {
+            tracing::info!(condition = name, met, detail, "readiness changed");
+        }
+    }
+}
+
+impl Condition {
+    /// The condition is met.
+    pub fn met(&self) {
+        self.health.set(self.name, true, "");
+    }
+
+    /// The condition is not met (any more), and why.
+    pub fn missing(&self, detail: &str) {
+        self.health.set(self.name, false, detail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_ready_when_every_named_condition_is_met() {
+        let health = Health::new();
+        assert!(!health.readiness().ready, "nothing named yet");
+        let module = health.condition("module", "not loaded");
+        let bus = health.condition("bus", "not reached");
+        module.met();
+        assert_eq!(health.readiness().missing, vec![Missing { name: "bus", detail: "not reached".into() }]);
+        bus.met();
+        assert!(health.readiness().ready);
+        bus.missing("connection refused");
+        assert!(!health.readiness().ready);
+    }
+}

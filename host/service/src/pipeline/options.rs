@@ -1,0 +1,105 @@
+//! The bounds of a pipeline.
+
+use serde::Deserialize;
+
+/// `[pipeline]`: bounds of the consume, transform, produce, commit loop.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PipelineSection {
+    /// What a crash may cost.
+    pub delivery: Delivery,
+    /// Records that one call of the module gets at most.
+    pub batch_records_max: usize,
+    /// The longest that acknowledged work stays uncommitted: what a crash makes the service do again.
+    pub commit_interval_ms: u64,
+    /// After this silence the broker gives the partitions to others.
+    pub session_timeout_ms: u64,
+    /// The longest single wait that a module's `retry-after` gets.
+    pub retry_wait_ms_max: u64,
+    /// How often a record is tried again before it is a dead letter.
+    pub retry_attempts_max: u32,
+    /// How long a record may hold its partition in all before it is a dead letter.
+    pub retry_total_ms_max: u64,
+}
+
+impl Default for PipelineSection {
+    fn default() -> Self {
+        Self {
+            delivery: Delivery::AtLeastOnce,
+            batch_records_max: 256,
+            commit_interval_ms: 100,
+            session_timeout_ms: 10_000,
+            retry_wait_ms_max: 5_000,
+            retry_attempts_max: 10,
+            retry_total_ms_max: 30_000,
+        }
+    }
+}
+
+impl PipelineSection {
+    /// Whether the values make sense.
+    ///
+    /// # Errors
+    /// The key and the reason.
+    pub fn check(&self) -> Result<(), String> {
+        let bounds = [
+            ("batch_records_max", self.batch_records_max as u64, 1, 10_000),
+            ("commit_interval_ms", self.commit_interval_ms, 1, 60_000),
+            ("session_timeout_ms", self.session_timeout_ms, 1_000, 300_000),
+            ("retry_wait_ms_max", self.retry_wait_ms_max, 1, 60_000),
+            ("retry_total_ms_max", self.retry_total_ms_max, 0, 600_000),
+        ];
+        for (key, value, low, high) in bounds {
+            if !(low..=high).contains(&value) {
+                return Err(format!("pipeline.{key} is {value}, must be between {low} and {high}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a crash may cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Delivery {
+    /// The same records again, with the same ids.
+    #[default]
+    AtLeastOnce,
+}
+
+impl TryFrom<String> for Delivery {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "at-least-once" => Ok(Self::AtLeastOnce),
+            "transactional" => Err("`transactional` is not served by this version; use `at-least-once` \
+                                    (repeats carry the same event_id)"
+                .to_owned()),
+            other => Err(format!("`{other}` is not a way of delivery; use `at-least-once`")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<PipelineSection, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn takes_at_least_once_only_and_says_so() {
+        assert_eq!(read("delivery = 'at-least-once'").unwrap(), PipelineSection::default());
+        assert!(read("delivery = 'transactional'").unwrap_err().contains("not served by this version"));
+        assert!(read("delivery = 'never'").unwrap_err().contains("not a way of delivery"));
+        assert!(read("batch = 3").is_err());
+    }
+
+    #[test]
+    fn refuses_bounds_that_make_no_sense() {
+        assert!(read("").unwrap().check().is_ok());
+        assert!(read("batch_records_max = 0").unwrap().check().unwrap_err().contains("batch_records_max is 0"));
+    }
+}
