@@ -1,13 +1,53 @@
-//! A fake NEAR Intents venue: solver relay (websocket and HTTP) and NEAR node, with a ledger on disk as ground truth.
+//! A fake NEAR Intents venue: the solver relay (websocket and HTTP) and a NEAR node, speaking the real protocol.
+//!
+//! It verifies every answer by code of its own, settles what it accepts, and writes a ledger to disk before it answers or
+//! sends anything: the ledger is the ground truth of tests. Started again in the same directory it goes on from there.
+//!
+//! Where things are: `socket` and `protocol` the websocket, `judge` (with `nep413`, `terms`) the verdict on an answer,
+//! `quotes` and `inject` what is sent, `settle` what becomes of accepted answers, `web` and `near` the HTTP sides,
+//! `chain` blocks and salts, `state` everything known, `ledger*` the file.
 
+mod chain;
 mod config;
+mod control;
+mod hub;
+mod inject;
+mod judge;
+mod ledger;
+mod ledger_lines;
+mod ledger_read;
+mod near;
+mod nep413;
+mod protocol;
+mod quotes;
+mod refusal;
+mod rng;
+mod settle;
+mod socket;
+mod state;
+mod terms;
+mod venue;
+mod web;
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use config::{
+use anyhow::Context as _;
+use serde_json::Value;
+
+pub use self::config::{
     AccountConfig, AmountRange, ChainConfig, FakeVenueConfig, Faults, Pair, QuotesConfig, RawFrame, SettlementConfig,
 };
+pub use self::control::Control;
+pub use self::ledger_lines::{
+    Accepted, Duplicate, Ended, Entry, Frame, Line, Quote, Replied, Response, Settled, Start, Verdict,
+};
+pub use self::ledger_read::Ledger;
+
+use self::venue::Venue;
 
 /// A running fake venue. It runs on a thread of its own; dropping it ends it.
 #[derive(Debug)]
@@ -16,6 +56,8 @@ pub struct FakeVenue {
     rpc_url: String,
     near_url: String,
     ledger_path: PathBuf,
+    venue: Arc<Venue>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl FakeVenue {
@@ -23,10 +65,32 @@ impl FakeVenue {
     /// Blocks for a moment; may be called from async code and from plain threads.
     ///
     /// # Errors
-    /// A directory that cannot be written or is in use, a ledger that cannot be read, a key that is none.
+    /// A directory that cannot be written or is in use, a ledger or sample file that cannot be read, a key that is none.
     pub fn start(config: FakeVenueConfig) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.dir).with_context(|| format!("make {}", config.dir.display()))?;
         let ledger_path = config.dir.join("ledger.jsonl");
-        Ok(Self { ws_url: String::new(), rpc_url: String::new(), near_url: String::new(), ledger_path })
+        let (ledger, lines) = ledger::Writer::open(&ledger_path)?;
+        let clock = chain::WallClock::default();
+        let seed = match config.quotes.seed {
+            Some(seed) => seed,
+            None => u64::from_be_bytes(rng::fresh_bytes()?),
+        };
+        let (state, start) = state::State::recover(&config, &lines, clock.now_ms(), seed, rng::fresh_bytes()?)
+            .context("recover the ledger")?;
+        let samples = quotes::samples(&config)?;
+        let open: Vec<String> = state.pending.keys().cloned().collect();
+        let ((ws, ws_at), (rpc, rpc_at), (near, near_at)) = (bind()?, bind()?, bind()?);
+        ledger.append(clock.now_ms(), Entry::Start(start));
+        let venue = Arc::new(Venue::new(config, clock, ledger, state, samples));
+        let thread = spawn(venue.clone(), [ws, rpc, near], open)?;
+        Ok(Self {
+            ws_url: format!("ws://{ws_at}/ws"),
+            rpc_url: format!("http://{rpc_at}/rpc"),
+            near_url: format!("http://{near_at}/"),
+            ledger_path,
+            venue,
+            thread: Some(thread),
+        })
     }
 
     /// The websocket, `ws://127.0.0.1:PORT/ws`.
@@ -34,7 +98,7 @@ impl FakeVenue {
         &self.ws_url
     }
 
-    /// The relay's HTTP JSON-RPC, `http://127.0.0.1:PORT/rpc`.
+    /// The relay's HTTP JSON-RPC, `http://127.0.0.1:PORT/rpc`. `/control` beside it takes a [`Control`] as JSON.
     pub fn rpc_url(&self) -> &str {
         &self.rpc_url
     }
@@ -49,18 +113,101 @@ impl FakeVenue {
         &self.ledger_path
     }
 
+    /// The ledger as it is on disk now.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn ledger(&self) -> anyhow::Result<Ledger> {
+        Ledger::read(&self.ledger_path)
+    }
+
+    /// Waits until the ledger on disk is as wanted, and gives it.
+    ///
+    /// # Errors
+    /// It is not so within `limit`, or cannot be read or written.
+    pub async fn ledger_when(&self, limit: Duration, wanted: impl Fn(&Ledger) -> bool) -> anyhow::Result<Ledger> {
+        let waiting = async {
+            loop {
+                let seen = self.venue.ledger.durable_lines();
+                let ledger = self.ledger()?;
+                if wanted(&ledger) {
+                    return Ok(ledger);
+                }
+                self.venue.ledger.grown(seen).await?;
+            }
+        };
+        tokio::time::timeout(limit, waiting).await.context("the ledger did not come to be as wanted in time")?
+    }
+
+    /// Does what it is told; gives the quote id of `SendQuote` and the salt of `RotateSalt`, else null.
+    ///
+    /// # Errors
+    /// A ledger that cannot be written, or data that is no quote.
+    pub async fn control(&self, control: Control) -> anyhow::Result<Value> {
+        control::apply(&self.venue, control).await
+    }
+
     /// Changes the faults from now on.
-    pub fn set_faults(&self, _faults: Faults) {}
+    pub fn set_faults(&self, faults: Faults) {
+        self.venue.state().faults = faults;
+    }
 
     /// Breaks every websocket at once, without a close frame.
-    pub fn close_connections(&self) {}
+    pub fn close_connections(&self) {
+        self.venue.hub.break_all();
+    }
 
-    /// Breaks every new websocket connection before its handshake for this long.
-    pub fn refuse_connections(&self, _how_long: Duration) {}
+    /// How many websockets are open.
+    pub fn connections(&self) -> usize {
+        self.venue.hub.connections()
+    }
 
-    /// While on, nothing is sent, read or answered on the websockets (not even pings).
-    pub fn silence(&self, _on: bool) {}
-
-    /// Ends it: connections break, the ledger is complete on disk.
+    /// Ends it: connections break, the ledger is complete on disk. Dropping does the same.
     pub fn stop(self) {}
+}
+
+impl Drop for FakeVenue {
+    fn drop(&mut self) {
+        self.venue.stop.cancel();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn bind() -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listen on 127.0.0.1")?;
+    listener.set_nonblocking(true).context("listen on 127.0.0.1")?;
+    let address = listener.local_addr().context("listen on 127.0.0.1")?;
+    Ok((listener, address))
+}
+
+/// Runs the venue on a thread with a runtime of its own, so that it lives apart from whatever runtime its user has.
+fn spawn(venue: Arc<Venue>, listeners: [TcpListener; 3], open: Vec<String>) -> anyhow::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("make a runtime")?;
+    let [ws, rpc, near] = {
+        let _inside = runtime.enter();
+        let [ws, rpc, near] = listeners.map(tokio::net::TcpListener::from_std);
+        [ws?, rpc?, near?]
+    };
+    let serve = async move {
+        for quote_hash in open {
+            settle::spawn(&venue, quote_hash);
+        }
+        tokio::join!(
+            socket::serve(venue.clone(), ws),
+            web::serve_rpc(venue.clone(), rpc),
+            web::serve_near(venue.clone(), near),
+            quotes::run(venue.clone()),
+            inject::run(venue.clone()),
+        );
+    };
+    std::thread::Builder::new()
+        .name("fake-relay".into())
+        .spawn(move || {
+            runtime.block_on(serve);
+            // Connections are not waited for: a venue that stops is a venue that is gone.
+            runtime.shutdown_background();
+        })
+        .context("start the venue's thread")
 }

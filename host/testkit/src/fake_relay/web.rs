@@ -1,0 +1,133 @@
+//! The two HTTP sides: the relay's RPC (`get_status`) and the NEAR node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use http::{HeaderMap, StatusCode, header};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::near;
+use super::state::Fate;
+use super::venue::Venue;
+
+/// Serves the relay's RPC until the venue stops.
+pub(super) async fn serve_rpc(venue: Arc<Venue>, listener: TcpListener) {
+    serve(
+        venue.clone(),
+        listener,
+        Router::new().route("/rpc", post(rpc)).route("/control", post(control)).with_state(venue),
+    )
+    .await;
+}
+
+/// Serves the NEAR node until the venue stops.
+pub(super) async fn serve_near(venue: Arc<Venue>, listener: TcpListener) {
+    serve(venue.clone(), listener, Router::new().route("/", post(node)).with_state(venue)).await;
+}
+
+async fn serve(venue: Arc<Venue>, listener: TcpListener, router: Router) {
+    let stop = venue.stop.clone();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        served = std::future::IntoFuture::into_future(axum::serve(listener, router)) => {
+            if let Err(error) = served {
+                tracing::error!(%error, "an HTTP listener of the fake venue ended");
+            }
+        }
+    }
+}
+
+/// The planned faults of HTTP; an answer here stands for the real one.
+async fn fault(venue: &Venue) -> Option<Response> {
+    let (fails, delay_ms) = {
+        let mut state = venue.state();
+        let share = state.faults.http_error;
+        (state.rng.chance(share), state.faults.http_delay_ms)
+    };
+    if delay_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+    }
+    fails.then(|| (StatusCode::SERVICE_UNAVAILABLE, "planned fault").into_response())
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+async fn node(Shared(venue): Shared<Arc<Venue>>, body: Bytes) -> Response {
+    if let Some(instead) = fault(&venue).await {
+        return instead;
+    }
+    let (status, answer) = near::answer(&venue.state(), &venue.config.contract, &body, venue.clock.now_ms());
+    settled_on_disk(&venue, status, &answer).await
+}
+
+async fn rpc(Shared(venue): Shared<Arc<Venue>>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Some(instead) = fault(&venue).await {
+        return instead;
+    }
+    if venue.config.rpc_token_required && !has_token(&headers, &venue.config.token) {
+        return (StatusCode::FORBIDDEN, "Forbidden").into_response();
+    }
+    let answer = rpc_answer(&venue, &body);
+    settled_on_disk(&venue, StatusCode::OK, &answer).await
+}
+
+async fn control(Shared(venue): Shared<Arc<Venue>>, body: Bytes) -> Response {
+    let done = match serde_json::from_slice(&body) {
+        Ok(control) => super::control::apply(&venue, control).await.map_err(|error| format!("{error:#}")),
+        Err(error) => Err(error.to_string()),
+    };
+    match done {
+        Ok(said) => json_response(StatusCode::OK, &said),
+        Err(text) => (StatusCode::BAD_REQUEST, text).into_response(),
+    }
+}
+
+/// Nothing is told that a crash could still undo.
+async fn settled_on_disk(venue: &Venue, status: StatusCode, answer: &Value) -> Response {
+    match venue.ledger.all_durable().await {
+        Ok(()) => json_response(status, answer),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+fn has_token(headers: &HeaderMap, token: &str) -> bool {
+    let is = |name: &str, wanted: &str| headers.get(name).is_some_and(|value| value.as_bytes() == wanted.as_bytes());
+    is("authorization", &format!("Bearer {token}")) || is("x-api-key", token)
+}
+
+fn rpc_answer(venue: &Venue, body: &[u8]) -> Value {
+    let error = |id: &Value, code: i64, text: &str| json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": text}});
+    let Ok(request) = serde_json::from_slice::<Value>(body) else { return error(&Value::Null, -32700, "Parse error") };
+    let id = request.get("id").unwrap_or(&Value::Null);
+    if request.get("method").and_then(Value::as_str) != Some("get_status") {
+        return error(id, -32601, "Method not found");
+    }
+    let asked = request.pointer("/params/0/intent_hash").and_then(Value::as_str);
+    let Some(hash) = asked else { return error(id, -32602, "Invalid params: intent_hash is missing") };
+    json!({"jsonrpc": "2.0", "id": id, "result": status(venue, hash)})
+}
+
+/// A taker's intent hash and a solver's quote hash are both known.
+fn status(venue: &Venue, hash: &str) -> Value {
+    let state = venue.state();
+    match state.fates.get(hash) {
+        Some(Fate::Open) => json!({"intent_hash": hash, "status": "PENDING"}),
+        Some(Fate::Settled { height, tx_hash }) => {
+            let mined = state.chain.exists(*height, venue.clock.now_ms());
+            let status = if mined { "SETTLED" } else { "TX_BROADCASTED" };
+            json!({"intent_hash": hash, "status": status, "data": {"hash": tx_hash}})
+        }
+        Some(Fate::Failed) => {
+            json!({"intent_hash": hash, "status": "NOT_FOUND_OR_NOT_VALID", "status_details": "FAILED"})
+        }
+        Some(Fate::Lapsed) | None => json!({"intent_hash": hash, "status": "NOT_FOUND_OR_NOT_VALID"}),
+    }
+}
