@@ -1,0 +1,10 @@
+//! The log-fenced claim protocol as pure functions: no clock, no I/O, no randomness.
+//!
+//! [`fold`] says what a journal prefix means (who may act, what is claimed, what has ended). [`partition`] decides what
+//! one executor does about one partition, event by event. [`intake`] judges a command record before the protocol sees it.
+
+pub mod effect;
+pub mod fold;
+pub mod intake;
+pub mod partition;
+pub mod wire;

@@ -1,0 +1,54 @@
+//! Keys and signatures. The only room that reaches a private key, behind one trait, ready to be its own process.
+//!
+//! A signer accepts only bytes that are well-formed for its scheme and act for its account: a module that prepares
+//! anything else gets no signature.
+
+mod key;
+mod nep413;
+
+use std::path::PathBuf;
+
+pub use key::load_seed;
+pub use nep413::Nep413Signer;
+
+/// A signature and the key that made it, raw bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The public key.
+    pub public_key: Vec<u8>,
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
+/// Why there is no signature.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// The bytes are not what the scheme signs, or act for another account. Nothing was signed.
+    #[error("{scheme}: refused to sign: {reason}")]
+    Refused {
+        /// The scheme.
+        scheme: &'static str,
+        /// What is wrong with the bytes.
+        reason: String,
+    },
+    /// The key file cannot be used.
+    #[error("{path}: {reason}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Signs for one account by one scheme.
+pub trait Signer: Send + Sync {
+    /// The key's name in the configuration.
+    fn key_id(&self) -> &str;
+    /// The scheme, e.g. `nep413`.
+    fn scheme(&self) -> &'static str;
+    /// The account that it signs for.
+    fn account(&self) -> &str;
+    /// Signs the unsigned bytes, or refuses. The same bytes give the same signature.
+    fn sign(&self, unsigned: &[u8]) -> Result<Signed, SignError>;
+}
