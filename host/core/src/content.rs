@@ -20,6 +20,11 @@ pub fn content_hash<P: Serialize>(causation_id: Option<Uuid>, payload: &P) -> Re
     Ok(hex::encode(hasher.finalize()))
 }
 
+/// Canonical JSON (RFC 8785): the same value always gives the same text.
+pub fn canonical<V: Serialize>(value: &V) -> Result<String, NotCanonical> {
+    Ok(serde_json_canonicalizer::to_string(value)?)
+}
+
 /// SHA-256, lower-case hex, of a configuration in canonical JSON: `module.config_digest` without its `sha256:`.
 pub fn config_digest(config: &serde_json::Value) -> Result<String, NotCanonical> {
     Ok(hex::encode(Sha256::digest(serde_json_canonicalizer::to_vec(config)?)))

@@ -1,23 +1,105 @@
-//! The engine.
+//! The engine: wasmtime's settings, the clock that ends calls, and the one linker.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{EngineConfig, LoadError, Module};
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::cache::Cache;
+use crate::host::Host;
+use crate::v0_1::bindings::shared::Shared;
+use crate::{EngineConfig, LoadError, Module, load};
+
+/// Milliseconds between two ticks of the clock that ends calls: how exact a time limit is.
+const TICK_MS: u64 = 5;
+/// Frames of a trap's backtrace that are collected.
+const BACKTRACE_FRAMES: std::num::NonZeroUsize = match std::num::NonZeroUsize::new(8) {
+    Some(frames) => frames,
+    None => std::num::NonZeroUsize::MIN,
+};
 
 /// Compiles and runs modules; one per process.
 #[derive(Clone)]
-pub struct Engine {}
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    wasmtime: wasmtime::Engine,
+    linker: Linker<Host>,
+    cache: Option<Cache>,
+    config: EngineConfig,
+}
 
 impl Engine {
-    /// Starts the engine and its clock.
+    /// Starts the engine and its clock, which ends with the engine.
     pub fn new(config: EngineConfig) -> Result<Self, LoadError> {
-        let _ = config;
-        Ok(Self {})
+        config.limits.check()?;
+        let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
+        let wasmtime = wasmtime::Engine::new(&settings(&config)).map_err(failed)?;
+        let mut linker = Linker::new(&wasmtime);
+        Shared::add_to_linker::<Host, HasSelf<Host>>(&mut linker, |host| host).map_err(failed)?;
+        start_clock(&wasmtime)?;
+        let cache = config.cache_dir.as_deref().and_then(|dir| Cache::open(dir, &wasmtime));
+        Ok(Self { inner: Arc::new(Inner { wasmtime, linker, cache, config }) })
     }
 
     /// Reads, checks, compiles and describes the component at `path`.
+    ///
+    /// `digest` is what the operator approved: SHA-256 in hex, with or without `sha256:`.
     pub fn load(&self, path: &Path, digest: Option<&str>) -> Result<Module, LoadError> {
-        let _ = (path, digest);
-        Err(LoadError::Engine("not yet".into()))
+        load::load(self, path, digest)
     }
+
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.inner.wasmtime
+    }
+
+    pub(crate) fn linker(&self) -> &Linker<Host> {
+        &self.inner.linker
+    }
+
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.inner.cache.as_ref()
+    }
+
+    pub(crate) fn config(&self) -> &EngineConfig {
+        &self.inner.config
+    }
+
+    /// Ticks until a call that may take so long is ended; the tick under way does not count.
+    pub(crate) fn ticks(millis: u64) -> u64 {
+        millis.div_ceil(TICK_MS).saturating_add(1)
+    }
+}
+
+/// What is not said here is wasmtime's default; 4 GiB of address space (not of memory) per linear memory spare bounds checks.
+fn settings(config: &EngineConfig) -> wasmtime::Config {
+    let mut settings = wasmtime::Config::new();
+    settings
+        .epoch_interruption(true)
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        // The same bytes on the same input give the same output: two kinds of NaN or a relaxed lane would break that.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .wasm_memory64(false)
+        .wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES))
+        .max_wasm_stack(usize::try_from(config.limits.stack_bytes_max).unwrap_or(usize::MAX));
+    settings
+}
+
+fn start_clock(engine: &wasmtime::Engine) -> Result<(), LoadError> {
+    let weak = engine.weak();
+    let tick = move || {
+        loop {
+            std::thread::sleep(Duration::from_millis(TICK_MS));
+            // The last engine is gone: so is the need for a clock.
+            let Some(engine) = weak.upgrade() else { return };
+            engine.increment_epoch();
+        }
+    };
+    let thread = std::thread::Builder::new().name("module-clock".to_owned()).spawn(tick);
+    thread.map(drop).map_err(|error| LoadError::Engine(format!("its clock thread does not start: {error}")))
 }

@@ -1,18 +1,23 @@
 //! How a venue is told to trade and how its answers read.
 
 use unrip_core::{ModuleRef, Timestamp};
+use wasmtime::Store;
+use wasmtime::component::Instance;
 
-use crate::{Engine, Fault, Grants, Limits, LoadError, Module};
+use crate::host::Host;
+use crate::instance::Slot;
+use crate::v0_1::{self, bindings::executor as bindings};
+use crate::{Engine, Fault, FaultKind, Grants, Limits, LoadError, Module, Reason, World};
 
 pub use crate::v0_1::bindings::executor::exports::unrip::executor::executor::{
     Action, Connect, Fact, FinalStatus, FinalVerdict, Inbound, LastAnswer, Outbound, Query, Refusal, Resolution,
     Signature, StandingQuestion, Statement, Verdict,
 };
-pub use crate::v0_1::bindings::shared::unrip::types::command::{ExecuteTrade, SwapAnswer, TradeAction};
+pub use crate::v0_1::bindings::shared::unrip::types::command::{ExecuteTrade, SideFixed, SwapAnswer, TradeAction};
 
 /// An executor module's instance.
 pub struct Executor {
-    module_ref: ModuleRef,
+    slot: Slot<bindings::Module>,
 }
 
 impl Executor {
@@ -24,40 +29,53 @@ impl Executor {
         grants: &Grants,
         config: &serde_json::Value,
     ) -> Result<Self, LoadError> {
-        let _ = (engine, module, limits, grants, config);
-        Err(LoadError::Engine("not yet".into()))
+        let bind = |store: &mut Store<Host>, instance: &Instance| bindings::Module::new(store, instance);
+        Ok(Self { slot: Slot::new(World::Executor, bind, engine, module, limits, grants, config)? })
     }
 
     /// The code and configuration that prepare this instance's actions.
     pub fn module_ref(&self) -> &ModuleRef {
-        &self.module_ref
+        self.slot.module_ref()
     }
 
     /// What to ask again and again.
     pub fn standing_questions(&mut self) -> Result<Vec<StandingQuestion>, Fault> {
-        Ok(Vec::new())
+        self.call(
+            |module, store| module.unrip_executor_executor().call_standing_questions(store),
+            |grants, questions| questions.iter().try_for_each(|question| grants.check_request(&question.query.request)),
+        )
     }
 
     /// The websocket to keep open, if any.
     pub fn connection(&mut self) -> Result<Option<Connect>, Fault> {
-        Ok(None)
+        self.call(
+            |module, store| module.unrip_executor_executor().call_connection(store),
+            |grants, connect| {
+                connect.iter().try_for_each(|connect| grants.check_connect(&connect.endpoint, &connect.headers))
+            },
+        )
     }
 
     /// What to send when the websocket opens.
     pub fn on_open(&mut self, first_request_id: u64) -> Result<Vec<Outbound>, Fault> {
-        let _ = first_request_id;
-        Ok(Vec::new())
+        self.call(
+            |module, store| module.unrip_executor_executor().call_on_open(store, first_request_id),
+            |grants, outbounds| outbounds.iter().try_for_each(|outbound| check_outbound(grants, outbound)),
+        )
     }
 
-    /// The bytes for a command.
+    /// The bytes for a command. A scheme that is not granted, or reserves that are no amounts, are faults.
     pub fn prepare(
         &mut self,
         command: &ExecuteTrade,
         facts: &[Fact],
         now: Timestamp,
     ) -> Result<Result<Action, Refusal>, Fault> {
-        let _ = (command, facts, now);
-        Err(Fault::new(crate::FaultKind::Rebuild, "not yet"))
+        let now = v0_1::time_out(now);
+        self.call(
+            |module, store| module.unrip_executor_executor().call_prepare(store, command, facts, now),
+            |grants, prepared| prepared.as_ref().map_or(Ok(()), |action| check_action(grants, action)),
+        )
     }
 
     /// The signed action as the venue takes it.
@@ -67,15 +85,22 @@ impl Executor {
         action: &Action,
         signature: &Signature,
         request_id: u64,
-    ) -> Result<Result<Outbound, crate::Reason>, Fault> {
-        let _ = (command, action, signature, request_id);
-        Err(Fault::new(crate::FaultKind::Rebuild, "not yet"))
+    ) -> Result<Result<Outbound, Reason>, Fault> {
+        self.call(
+            |module, store| module.unrip_executor_executor().call_encode(store, command, action, signature, request_id),
+            |grants, encoded| encoded.as_ref().map_or(Ok(()), |outbound| check_outbound(grants, outbound)),
+        )
     }
 
-    /// What an inbound says.
+    /// What an inbound says: at least one statement.
     pub fn read(&mut self, inbound: &Inbound) -> Result<Vec<Statement>, Fault> {
-        let _ = inbound;
-        Ok(Vec::new())
+        self.call(
+            |module, store| module.unrip_executor_executor().call_read(store, inbound),
+            |_, statements| match statements.is_empty() {
+                true => Err(Fault::new(FaultKind::Count, "read gave no statement")),
+                false => Ok(()),
+            },
+        )
     }
 
     /// The next step for a claimed command whose outcome is unknown.
@@ -86,13 +111,39 @@ impl Executor {
         last_answer: Option<&LastAnswer>,
         now: Timestamp,
     ) -> Result<Resolution, Fault> {
-        let _ = (command, action, last_answer, now);
-        Err(Fault::new(crate::FaultKind::Rebuild, "not yet"))
+        let now = v0_1::time_out(now);
+        self.call(
+            |module, store| module.unrip_executor_executor().call_resolve(store, command, action, last_answer, now),
+            |grants, resolution| match resolution {
+                Resolution::Ask(query) => grants.check_request(&query.request),
+                Resolution::Final(_) | Resolution::WaitUntil(_) => Ok(()),
+            },
+        )
+    }
+
+    /// Calls an export and checks what came back; either failing ends the instance.
+    fn call<R>(
+        &mut self,
+        export: impl FnOnce(&bindings::Module, &mut Store<Host>) -> wasmtime::Result<R>,
+        check: impl FnOnce(&Grants, &R) -> Result<(), Fault>,
+    ) -> Result<R, Fault> {
+        let result = self.slot.call(1, export)?;
+        check(self.slot.grants(), &result).inspect_err(|fault| self.slot.discard(fault))?;
+        Ok(result)
     }
 }
 
-impl From<&unrip_core::event::command::ExecuteTrade> for ExecuteTrade {
-    fn from(_: &unrip_core::event::command::ExecuteTrade) -> Self {
-        todo!()
+fn check_outbound(grants: &Grants, outbound: &Outbound) -> Result<(), Fault> {
+    match outbound {
+        Outbound::Frame(_) => Ok(()),
+        Outbound::Http(request) => grants.check_request(request),
     }
+}
+
+fn check_action(grants: &Grants, action: &Action) -> Result<(), Fault> {
+    grants.check_scheme(&action.scheme)?;
+    action
+        .reserves
+        .iter()
+        .try_for_each(|(asset, amount)| v0_1::amount_in(&format!("reserve of {asset}"), amount).map(drop))
 }

@@ -1,21 +1,152 @@
-//! What a module can reach of the host: one log line at a time.
+//! What a module can reach of the host: memory up to a limit, and one log line at a time.
 
-use wasmtime::StoreLimits;
+use std::sync::Arc;
 
-use crate::v0_1::bindings::shared::unrip::host::log;
+use wasmtime::ResourceLimiter;
+
+use crate::Limits;
+use crate::v0_1::bindings::shared::unrip::{host::log, types};
 
 /// Log lines per call; more are counted, not written.
 pub(crate) const LOG_LINES_MAX: u32 = 64;
 /// Bytes of a log line; the rest is cut.
 pub(crate) const LOG_LINE_BYTES_MAX: usize = 1024;
+/// Core instances, tables and memories of one component. They are fixed by its bytes; adapters and interpreters bring a dozen.
+const PARTS_MAX: usize = 256;
+/// Bytes of host memory that one table element takes.
+const TABLE_ELEMENT_BYTES: u64 = 16;
 
-/// The data of a store.
+/// The data of a store: one instance's share of the host.
 pub(crate) struct Host {
-    pub(crate) limits: StoreLimits,
-    pub(crate) module: std::sync::Arc<str>,
-    pub(crate) lines: u32,
+    module: Arc<str>,
+    memory_bytes_max: u64,
+    memory_bytes: u64,
+    memory_refused: bool,
+    lines: u32,
 }
 
+impl Host {
+    pub(crate) fn new(module: Arc<str>, limits: &Limits) -> Self {
+        Self { module, memory_bytes_max: limits.memory_bytes_max, memory_bytes: 0, memory_refused: false, lines: 0 }
+    }
+
+    /// A call begins: its log lines count anew.
+    pub(crate) fn begin(&mut self) {
+        self.lines = 0;
+        self.memory_refused = false;
+    }
+
+    /// A call ended: says how many lines were not written.
+    pub(crate) fn end(&self) {
+        let cut = self.lines.saturating_sub(LOG_LINES_MAX);
+        if cut > 0 {
+            tracing::warn!(
+                module = &*self.module,
+                cut,
+                "module wrote more log lines than one call may; the rest is cut"
+            );
+        }
+    }
+
+    /// Whether this call was refused memory.
+    pub(crate) fn memory_refused(&self) -> bool {
+        self.memory_refused
+    }
+
+    /// One sum for all memories and tables of the instance: a limit on each alone would be none.
+    fn grow(&mut self, current: u64, desired: u64) -> bool {
+        let more = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        let granted = more <= self.memory_bytes_max;
+        if granted {
+            self.memory_bytes = more;
+        } else {
+            self.memory_refused = true;
+        }
+        granted
+    }
+}
+
+impl ResourceLimiter for Host {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(current as u64, desired as u64))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let bytes = |elements: usize| (elements as u64).saturating_mul(TABLE_ELEMENT_BYTES);
+        Ok(self.grow(bytes(current), bytes(desired)))
+    }
+
+    fn instances(&self) -> usize {
+        PARTS_MAX
+    }
+
+    fn tables(&self) -> usize {
+        PARTS_MAX
+    }
+
+    fn memories(&self) -> usize {
+        PARTS_MAX
+    }
+}
+
+impl types::common::Host for Host {}
+impl types::canonical::Host for Host {}
+impl types::command::Host for Host {}
+
 impl log::Host for Host {
-    fn log(&mut self, _level: log::Level, _message: String) {}
+    fn log(&mut self, level: log::Level, message: String) {
+        self.lines = self.lines.saturating_add(1);
+        if self.lines > LOG_LINES_MAX {
+            return;
+        }
+        let module = &*self.module;
+        let line = cut(&message, LOG_LINE_BYTES_MAX);
+        let cut_bytes = message.len().saturating_sub(line.len());
+        match level {
+            log::Level::Debug => tracing::debug!(target: "module", module, cut_bytes, "{line}"),
+            log::Level::Info => tracing::info!(target: "module", module, cut_bytes, "{line}"),
+            log::Level::Warn => tracing::warn!(target: "module", module, cut_bytes, "{line}"),
+            log::Level::Error => tracing::error!(target: "module", module, cut_bytes, "{line}"),
+        }
+    }
+}
+
+/// At most `bytes` bytes of `text`, cut between characters.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(memory_bytes_max: u64) -> Host {
+        Host::new("a-venue/normalize".into(), &Limits { memory_bytes_max, ..Limits::default() })
+    }
+
+    #[test]
+    fn all_memories_and_tables_share_one_limit() {
+        let mut host = host(300_000);
+        assert!(host.memory_growing(0, 131_072, None).unwrap());
+        assert!(host.memory_growing(0, 131_072, None).unwrap());
+        assert!(!host.memory_growing(131_072, 196_608, None).unwrap());
+        assert!(host.memory_refused());
+        assert!(host.table_growing(0, 1_000, None).unwrap());
+        assert!(!host.table_growing(1_000, 10_000, None).unwrap());
+    }
+
+    #[test]
+    fn a_refusal_counts_for_its_own_call_only() {
+        let mut host = host(65_536);
+        assert!(!host.memory_growing(0, 131_072, None).unwrap());
+        host.begin();
+        assert!(!host.memory_refused());
+    }
+
+    #[test]
+    fn cuts_between_characters() {
+        assert_eq!(cut("añb", 2), "a");
+        assert_eq!(cut("añb", 3), "añ");
+        assert_eq!(cut("añb", 99), "añb");
+    }
 }

@@ -1,8 +1,13 @@
 //! What to send to a venue and what its frames are.
 
 use unrip_core::{ModuleRef, Timestamp};
+use wasmtime::Store;
+use wasmtime::component::Instance;
 
-use crate::{Engine, Fault, Grants, Limits, LoadError, Module};
+use crate::host::Host;
+use crate::instance::Slot;
+use crate::v0_1::{self, bindings::ingestor as bindings};
+use crate::{Engine, Fault, FaultKind, Grants, Limits, LoadError, Module, World};
 
 pub use crate::v0_1::bindings::ingestor::exports::unrip::ingestor::ingestor::{
     Connect, Effect, Event, Frame, RawRecord,
@@ -10,7 +15,7 @@ pub use crate::v0_1::bindings::ingestor::exports::unrip::ingestor::ingestor::{
 
 /// An ingestor's instance.
 pub struct Ingestor {
-    module_ref: ModuleRef,
+    slot: Slot<bindings::Module>,
 }
 
 impl Ingestor {
@@ -22,18 +27,52 @@ impl Ingestor {
         grants: &Grants,
         config: &serde_json::Value,
     ) -> Result<Self, LoadError> {
-        let _ = (engine, module, limits, grants, config);
-        Err(LoadError::Engine("not yet".into()))
+        let bind = |store: &mut Store<Host>, instance: &Instance| bindings::Module::new(store, instance);
+        Ok(Self { slot: Slot::new(World::Ingestor, bind, engine, module, limits, grants, config)? })
     }
 
     /// The code and configuration that make this instance's records.
     pub fn module_ref(&self) -> &ModuleRef {
-        &self.module_ref
+        self.slot.module_ref()
     }
 
-    /// What to do on `event`. After a fault the instance is new and knows nothing: give it [`Event::Started`] first.
+    /// What to do on `event`. After a fault the instance is new and knows nothing: close what is open and give it
+    /// [`Event::Started`] first.
+    ///
+    /// Effects that use an endpoint or credential without a grant, and a frame that did not end in exactly one way, are faults.
     pub fn handle(&mut self, event: &Event, now: Timestamp) -> Result<Vec<Effect>, Fault> {
-        let _ = (event, now);
-        Ok(Vec::new())
+        let now = v0_1::time_out(now);
+        let effects =
+            self.slot.call(1, |module, store| module.unrip_ingestor_ingestor().call_handle(store, event, now))?;
+        check_frame(event, &effects)
+            .and_then(|()| effects.iter().try_for_each(|effect| check_grant(self.slot.grants(), effect)))
+            .inspect_err(|fault| self.slot.discard(fault))?;
+        Ok(effects)
+    }
+}
+
+/// A received frame is recorded, known, or not understood, and nothing else.
+fn check_frame(event: &Event, effects: &[Effect]) -> Result<(), Fault> {
+    let ends = |effect: &&Effect| matches!(effect, Effect::Emit(_) | Effect::Chatter(_) | Effect::Unrecognised(_));
+    let number = effects.iter().filter(ends).count();
+    match event {
+        Event::Frame(_) if number != 1 => Err(Fault::new(
+            FaultKind::Count,
+            format!("a frame must end in one of emit, chatter and unrecognised, not in {number}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_grant(grants: &Grants, effect: &Effect) -> Result<(), Fault> {
+    match effect {
+        Effect::Connect(connect) => grants.check_connect(&connect.endpoint, &connect.headers),
+        Effect::Http((_, request)) => grants.check_request(request),
+        Effect::Send(_)
+        | Effect::Timer(_)
+        | Effect::Close(_)
+        | Effect::Emit(_)
+        | Effect::Chatter(_)
+        | Effect::Unrecognised(_) => Ok(()),
     }
 }

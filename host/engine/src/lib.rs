@@ -2,13 +2,20 @@
 //!
 //! This is the only room that knows wasmtime. It is synchronous and knows no broker, socket, clock or venue.
 
+mod batch;
+mod cache;
 mod engine;
 mod error;
 mod event;
 pub mod executor;
+mod fault;
+mod grants;
 mod host;
 pub mod ingestor;
+mod instance;
 mod limits;
+mod line;
+mod load;
 mod module;
 pub mod normalizer;
 pub mod reactor;

@@ -1,8 +1,15 @@
 //! Raw records to canonical events.
 
 use unrip_core::{ModuleRef, Timestamp};
+use wasmtime::Store;
+use wasmtime::component::Instance;
 
-use crate::{Engine, Fatal, Grants, Limits, LoadError, Module, Rejection};
+use crate::batch::{self, Outcome};
+use crate::host::Host;
+use crate::instance::Slot;
+use crate::v0_1::bindings::normalizer as bindings;
+use crate::v0_1::{self, bindings::normalizer::exports::unrip::normalizer::normalizer as wit};
+use crate::{Capability, Engine, Fatal, Fault, Grants, Limits, LoadError, Module, Rejection, World};
 
 pub use crate::event::CanonicalEvent;
 
@@ -27,7 +34,7 @@ pub struct RawInput {
 
 /// A normalizer's instance; one per worker.
 pub struct Normalizer {
-    module_ref: ModuleRef,
+    slot: Slot<bindings::Module>,
 }
 
 impl Normalizer {
@@ -39,18 +46,53 @@ impl Normalizer {
         grants: &Grants,
         config: &serde_json::Value,
     ) -> Result<Self, LoadError> {
-        let _ = (engine, module, limits, grants, config);
-        Err(LoadError::Engine("not yet".into()))
+        if module.description().capabilities.contains(&Capability::State) {
+            return Err(LoadError::NotServed {
+                path: module.inner.path.clone(),
+                capability: "state".to_owned(),
+                reason:
+                    "a normalizer with memory must be rebuilt by rereading its stream, which this host does not do yet"
+                        .to_owned(),
+            });
+        }
+        let bind = |store: &mut Store<Host>, instance: &Instance| bindings::Module::new(store, instance);
+        Ok(Self { slot: Slot::new(World::Normalizer, bind, engine, module, limits, grants, config)? })
     }
 
     /// The code and configuration that make this worker's records.
     pub fn module_ref(&self) -> &ModuleRef {
-        &self.module_ref
+        self.slot.module_ref()
     }
 
-    /// One result per record, in order.
+    /// One result per record, in order. A record on which the module fails twice alone is a [`Rejection::Fault`].
     pub fn normalize(&mut self, records: &[RawInput]) -> Result<Vec<Result<Vec<CanonicalEvent>, Rejection>>, Fatal> {
-        let _ = records;
-        Ok(Vec::new())
+        let size = batch::size(self.slot.limits().call_ms_max);
+        let slot = &mut self.slot;
+        batch::run(records, size, |records| call(slot, records)).map_err(|fault| self.slot.fatal(fault))
     }
+}
+
+fn call(slot: &mut Slot<bindings::Module>, records: &[RawInput]) -> Result<Vec<Outcome<Vec<CanonicalEvent>>>, Fault> {
+    let given: Vec<_> = records.iter().map(record_out).collect();
+    let results =
+        slot.call(records.len(), |module, store| module.unrip_normalizer_normalizer().call_normalize(store, &given))?;
+    batch::check_count(results.len(), records.len()).inspect_err(|fault| slot.discard(fault))?;
+    Ok(results.into_iter().map(outcome_in).collect())
+}
+
+fn record_out(record: &RawInput) -> wit::RawRecord {
+    wit::RawRecord {
+        stream: record.stream.clone(),
+        key: record.key.clone(),
+        connection_id: record.connection_id.clone(),
+        frame_seq: record.frame_seq,
+        reset: record.reset,
+        observed_at: v0_1::time_out(record.observed_at),
+        raw: record.raw.clone(),
+    }
+}
+
+fn outcome_in(result: Result<Vec<wit::Event>, wit::Rejection>) -> Outcome<Vec<CanonicalEvent>> {
+    let events = result.map_err(v0_1::rejection_in)?;
+    events.into_iter().map(v0_1::event::event_in).collect::<Result<_, _>>().map_err(Rejection::Fault)
 }

@@ -2,9 +2,19 @@
 
 use unrip_core::event::command::{Action, InputRef};
 use unrip_core::{ModuleRef, Timestamp};
+use wasmtime::Store;
+use wasmtime::component::Instance;
 
+use crate::batch::{self, Outcome};
 use crate::event::CanonicalEvent;
-use crate::{Engine, Fatal, Fault, Grants, Limits, LoadError, Module, Rejection};
+use crate::host::{Host, cut};
+use crate::instance::Slot;
+use crate::v0_1::bindings::reactor as bindings;
+use crate::v0_1::{self, bindings::reactor::exports::unrip::reactor::reactor as wit};
+use crate::{Capability, Engine, Fatal, Fault, FaultKind, Grants, Limits, LoadError, Module, Rejection, World};
+
+/// Bytes of a strategy's name.
+const STRATEGY_BYTES_MAX: usize = 64;
 
 /// A canonical event and its place on the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +65,10 @@ pub struct Command {
 
 /// A strategy's instance; one per partition or worker.
 pub struct Reactor {
-    module_ref: ModuleRef,
+    slot: Slot<bindings::Module>,
     strategy: String,
+    /// What an instance that is made anew begins with; none where the module keeps no state.
+    state: Option<Vec<u8>>,
 }
 
 impl Reactor {
@@ -68,13 +80,29 @@ impl Reactor {
         grants: &Grants,
         config: &serde_json::Value,
     ) -> Result<Self, LoadError> {
-        let _ = (engine, module, limits, grants, config);
-        Err(LoadError::Engine("not yet".into()))
+        let bind = |store: &mut Store<Host>, instance: &Instance| bindings::Module::new(store, instance);
+        let mut slot = Slot::new(World::Reactor, bind, engine, module, limits, grants, config)?;
+        let strategy = slot
+            .call(1, |module, store| module.unrip_reactor_reactor().call_strategy(store))
+            .map_err(|fault| slot.failed("strategy", fault))?;
+        if !is_strategy(&strategy) {
+            let shown = cut(&strategy, STRATEGY_BYTES_MAX);
+            return Err(
+                slot.misdescribed(format!("strategy `{shown}` is not 1 to {STRATEGY_BYTES_MAX} of a-z, 0-9, - and _"))
+            );
+        }
+        let stateful = module.description().capabilities.contains(&Capability::State);
+        let mut reactor = Self { slot, strategy, state: None };
+        if stateful {
+            let first = reactor.snapshot().map_err(|fault| reactor.slot.failed("snapshot", fault))?;
+            reactor.state = Some(first);
+        }
+        Ok(reactor)
     }
 
     /// The code and configuration that make this worker's records.
     pub fn module_ref(&self) -> &ModuleRef {
-        &self.module_ref
+        self.slot.module_ref()
     }
 
     /// The strategy's name, fixed by its configuration.
@@ -82,20 +110,74 @@ impl Reactor {
         &self.strategy
     }
 
-    /// One result per input, in order.
+    /// One result per input, in order. An input on which the module fails twice alone is a [`Rejection::Fault`]
+    /// and leaves no trace in its state.
     pub fn react(&mut self, inputs: &[Input]) -> Result<Vec<Result<Vec<Decision>, Rejection>>, Fatal> {
-        let _ = inputs;
-        Ok(Vec::new())
+        let size = batch::size(self.slot.limits().call_ms_max);
+        batch::run(inputs, size, |inputs| self.call(inputs)).map_err(|fault| self.slot.fatal(fault))
     }
 
     /// The state of the instance, opaque; empty where there is none.
     pub fn snapshot(&mut self) -> Result<Vec<u8>, Fault> {
-        Ok(Vec::new())
+        self.ready()?;
+        self.slot.call(1, |module, store| module.unrip_reactor_reactor().call_snapshot(store))
     }
 
-    /// Takes a state that [`Self::snapshot`] of the same version gave. The inner error is the module's.
+    /// Takes a state that [`Self::snapshot`] of the same version gave. The inner error is the module's: the state is as before.
     pub fn restore(&mut self, state: Vec<u8>) -> Result<Result<(), String>, Fault> {
-        let _ = state;
-        Ok(Ok(()))
+        let answer = self.slot.call(1, |module, store| module.unrip_reactor_reactor().call_restore(store, &state))?;
+        if answer.is_ok() && self.state.is_some() {
+            self.state = Some(state);
+        }
+        Ok(answer)
     }
+
+    fn call(&mut self, inputs: &[Input]) -> Result<Vec<Outcome<Vec<Decision>>>, Fault> {
+        self.ready()?;
+        let given: Vec<_> = inputs.iter().map(input_out).collect();
+        let results =
+            self.slot.call(inputs.len(), |module, store| module.unrip_reactor_reactor().call_react(store, &given))?;
+        batch::check_count(results.len(), inputs.len()).inspect_err(|fault| self.slot.discard(fault))?;
+        if self.state.is_some() {
+            self.state = Some(self.snapshot()?);
+        }
+        Ok(inputs.iter().zip(results).map(|(input, result)| outcome_in(input, result)).collect())
+    }
+
+    /// An instance made anew gets the state that the last good call left.
+    fn ready(&mut self) -> Result<(), Fault> {
+        let Some(state) = self.state.as_ref().filter(|_| self.slot.is_gone()) else { return self.slot.ready() };
+        let rebuild = |text: String| Fault::new(FaultKind::Rebuild, text);
+        self.slot.ready()?;
+        let answer = self.slot.call(1, |module, store| module.unrip_reactor_reactor().call_restore(store, state));
+        answer.map_err(|fault| rebuild(fault.to_string()))?.map_err(rebuild)
+    }
+}
+
+fn input_out(input: &Input) -> wit::Input {
+    wit::Input {
+        venue: input.venue.clone(),
+        observed_at: v0_1::time_out(input.observed_at),
+        topic: input.topic.clone(),
+        partition: input.partition,
+        offset: input.offset,
+        reference: input.reference,
+        event: v0_1::event::event_out(&input.event),
+    }
+}
+
+fn outcome_in(input: &Input, result: Result<Vec<wit::Decision>, wit::Rejection>) -> Outcome<Vec<Decision>> {
+    let decisions = result.map_err(v0_1::rejection_in)?;
+    let decisions: Vec<_> =
+        decisions.into_iter().map(v0_1::command::decision_in).collect::<Result<_, _>>().map_err(Rejection::Fault)?;
+    if input.reference && decisions.iter().any(|decision| matches!(decision, Decision::Command(_))) {
+        return Err(Rejection::Fault(v0_1::nonsense("a record read as reference caused a command")));
+    }
+    Ok(decisions)
+}
+
+/// It stands in ids, where a line feed would be another id's separator.
+fn is_strategy(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+    (1..=STRATEGY_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain)
 }

@@ -1,0 +1,127 @@
+//! Batches: what fails together is tried alone, and only what fails alone twice is given up.
+
+use crate::error::{Fault, FaultKind, Rejection};
+
+/// Records of one call. More gains nothing: the call itself is a small part of the cost.
+const RECORDS_MAX: u64 = 64;
+/// Milliseconds that one call of many records may take: the longest that a loop in one record holds up the others.
+const CALL_MS_MAX: u64 = 2_000;
+/// How often a record is tried alone.
+const ATTEMPTS_ALONE: usize = 2;
+
+/// What becomes of one input.
+pub(crate) type Outcome<O> = Result<O, Rejection>;
+
+/// Records per call where one record may take `call_ms_max`.
+pub(crate) fn size(call_ms_max: u64) -> usize {
+    (CALL_MS_MAX / call_ms_max.max(1)).clamp(1, RECORDS_MAX) as usize
+}
+
+/// One outcome per input. An error means that the module cannot be called any more.
+pub(crate) fn run<I, O>(
+    inputs: &[I],
+    size: usize,
+    mut call: impl FnMut(&[I]) -> Result<Vec<Outcome<O>>, Fault>,
+) -> Result<Vec<Outcome<O>>, Fault> {
+    let mut outcomes = Vec::with_capacity(inputs.len());
+    for batch in inputs.chunks(size.max(1)) {
+        match call(batch) {
+            Ok(together) => outcomes.extend(together),
+            Err(fault) if fault.kind == FaultKind::Rebuild => return Err(fault),
+            Err(fault) => {
+                // A batch of one has been tried alone already.
+                let tried = usize::from(batch.len() == 1);
+                for input in batch.chunks(1) {
+                    outcomes.push(alone(input, ATTEMPTS_ALONE - tried, fault.clone(), &mut call)?);
+                }
+            }
+        }
+    }
+    Ok(outcomes)
+}
+
+fn alone<I, O>(
+    input: &[I],
+    attempts: usize,
+    mut last: Fault,
+    call: &mut impl FnMut(&[I]) -> Result<Vec<Outcome<O>>, Fault>,
+) -> Result<Outcome<O>, Fault> {
+    for _ in 0..attempts {
+        match call(input).map(|mut outcomes| outcomes.pop()) {
+            Ok(Some(outcome)) => return Ok(outcome),
+            Ok(None) => last = Fault::new(FaultKind::Count, "no result for one input"),
+            Err(fault) if fault.kind == FaultKind::Rebuild => return Err(fault),
+            Err(fault) => last = fault,
+        }
+    }
+    Ok(Err(Rejection::Fault(last)))
+}
+
+/// The fault of a call that gave another number of results than inputs.
+pub(crate) fn check_count(results: usize, inputs: usize) -> Result<(), Fault> {
+    if results == inputs {
+        return Ok(());
+    }
+    Err(Fault::new(FaultKind::Count, format!("returned {results} results for {inputs} inputs")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRAP: FaultKind = FaultKind::Trap;
+
+    /// Doubles numbers; `fails` says how many more times a number makes its call trap.
+    fn doubled(
+        inputs: &[u32],
+        size: usize,
+        mut fails: Vec<(u32, usize)>,
+    ) -> (Result<Vec<Outcome<u32>>, Fault>, Vec<usize>) {
+        let mut calls = Vec::new();
+        let result = run(inputs, size, |batch| {
+            calls.push(batch.len());
+            for (number, left) in &mut fails {
+                if batch.contains(number) && *left > 0 {
+                    *left -= 1;
+                    return Err(Fault::new(TRAP, number.to_string()));
+                }
+            }
+            Ok(batch.iter().map(|number| Ok(number * 2)).collect())
+        });
+        (result, calls)
+    }
+
+    #[test]
+    fn one_bad_record_loses_itself_alone() {
+        let (result, calls) = doubled(&[1, 2, 3, 4, 5], 4, vec![(2, usize::MAX)]);
+        let fault = Rejection::Fault(Fault::new(TRAP, "2"));
+        assert_eq!(result.unwrap(), [Ok(2), Err(fault), Ok(6), Ok(8), Ok(10)]);
+        assert_eq!(calls, [4, 1, 1, 1, 1, 1, 1], "the batch, each alone, the bad one twice, the next batch");
+    }
+
+    #[test]
+    fn a_record_that_fails_alone_only_once_is_not_lost() {
+        assert_eq!(doubled(&[1, 2], 2, vec![(2, 2)]).0.unwrap(), [Ok(2), Ok(4)]);
+        assert_eq!(doubled(&[1], 2, vec![(1, 1)]).0.unwrap(), [Ok(2)]);
+        let (lost, calls) = doubled(&[1], 2, vec![(1, 2)]);
+        assert!(matches!(lost.unwrap().as_slice(), [Err(Rejection::Fault(_))]));
+        assert_eq!(calls, [1, 1]);
+    }
+
+    #[test]
+    fn an_instance_that_cannot_be_made_ends_it() {
+        let gone = || Fault::new(FaultKind::Rebuild, "gone");
+        assert_eq!(run(&[1, 2], 2, |_: &[i32]| Err::<Vec<Outcome<i32>>, _>(gone())), Err(gone()));
+        let mut calls = 0;
+        let later = run(&[1, 2], 2, |_: &[i32]| {
+            calls += 1;
+            Err::<Vec<Outcome<i32>>, _>(if calls == 1 { Fault::new(TRAP, "") } else { gone() })
+        });
+        assert_eq!(later, Err(gone()));
+    }
+
+    #[test]
+    fn a_slow_module_gets_small_batches() {
+        assert_eq!((size(1), size(250), size(60_000), size(0)), (64, 8, 1, 64));
+    }
+}
