@@ -286,12 +286,10 @@ fn backoff(options: &Options, attempts: u32, fraction: f64) -> Duration {
     doubled.min(options.reconnect_max).mul_f64(0.5 + fraction / 2.0)
 }
 
-impl From<Message> for WireMessage {
-    fn from(message: Message) -> Self {
-        match message {
-            Message::Text(text) => Self::text(text),
-            Message::Binary(bytes) => Self::binary(bytes),
-        }
+fn wire(message: Message) -> WireMessage {
+    match message {
+        Message::Text(text) => WireMessage::text(text),
+        Message::Binary(bytes) => WireMessage::binary(bytes),
     }
 }
 

@@ -169,7 +169,7 @@ where
         tell(reply, SendOutcome::Refused);
         return Ok(());
     };
-    let sent = within(alive, sink.send(message.into())).await;
+    let sent = within(alive, sink.send(super::wire(message))).await;
     tell(reply, sent.clone().map_or_else(SendOutcome::Broken, |()| SendOutcome::Sent));
     sent
 }
