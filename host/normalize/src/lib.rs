@@ -1,1 +1,36 @@
-//! .
+//! Raw records to canonical records: `raw.<venue>.<stream>` → `norm.<kind>`, by the venue's normalizer.
+//!
+//! It does not know what a frame means (the module does), and it does not know strategies, commands or venues' names.
+
+mod config;
+mod transform;
+
+use unrip_core::topic;
+use unrip_service::pipeline::{self, Setup};
+use unrip_service::{Context, RunError, module};
+
+pub use config::{Config, NormalizeSection};
+pub use transform::{Normalize, Understand};
+
+/// Runs the service until it is stopped.
+///
+/// # Errors
+/// The module cannot be loaded or cannot go on, the configuration cannot be used, or no broker in time.
+pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
+    let loaded = context.health.condition("module", "being compiled");
+    let section = config.module.clone();
+    let instance = tokio::task::spawn_blocking(move || module::load(&section)?.normalizer());
+    let instance = instance.await.map_err(|error| RunError::Software(format!("loading the module: {error}")))??;
+    loaded.met();
+    let venue = &config.service.venue;
+    let transform = Normalize::new(instance, venue, context.clock.clone(), context.ids.clone());
+    let setup = Setup {
+        group: topic::group(context.role, venue),
+        topics: config.normalize.streams.iter().map(|stream| topic::raw(venue, stream)).collect(),
+        venue: venue.clone(),
+        bus: config.bus,
+        options: config.pipeline,
+        start_timeout_ms: config.service.start_timeout_ms,
+    };
+    pipeline::run(setup, Box::new(transform), &context).await
+}

@@ -1,2 +1,7 @@
-//! .
-fn main() {}
+//! `unrip-react --config FILE`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    unrip_service::run::main("react", unrip_react::run)
+}

@@ -1,0 +1,45 @@
+//! The configuration of `unrip-normalize`.
+
+use serde::Deserialize;
+use unrip_bus::BusConfig;
+use unrip_service::RoleConfig;
+use unrip_service::config::{ModuleSection, ServiceSection};
+use unrip_service::pipeline::PipelineSection;
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What every service has.
+    pub service: ServiceSection,
+    /// The bus.
+    pub bus: BusConfig,
+    /// The venue's normalizer.
+    pub module: ModuleSection,
+    /// What is normalized.
+    pub normalize: NormalizeSection,
+    /// Bounds of the loop.
+    #[serde(default)]
+    pub pipeline: PipelineSection,
+}
+
+/// `[normalize]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NormalizeSection {
+    /// The venue's streams: topics `raw.<venue>.<stream>`.
+    pub streams: Vec<String>,
+}
+
+impl RoleConfig for Config {
+    fn service(&self) -> &ServiceSection {
+        &self.service
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.normalize.streams.is_empty() {
+            return Err("normalize.streams is empty; name at least one stream of the venue".to_owned());
+        }
+        self.pipeline.check()
+    }
+}

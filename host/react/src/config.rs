@@ -1,0 +1,82 @@
+//! The configuration of `unrip-react`.
+
+use serde::Deserialize;
+use unrip_bus::BusConfig;
+use unrip_service::RoleConfig;
+use unrip_service::config::{ModuleSection, ServiceSection};
+use unrip_service::pipeline::PipelineSection;
+
+use crate::bounds::{Bounds, DEADLINE_MS_MAX, DISPATCH_WINDOW_MS_MAX};
+
+/// Event types that a strategy can be given.
+const EVENTS: [&str; 4] = ["swap_demand", "swap_settlement", "book_top", "trade"];
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What every service has.
+    pub service: ServiceSection,
+    /// The bus.
+    pub bus: BusConfig,
+    /// The strategy.
+    pub module: ModuleSection,
+    /// What it reads and may decide.
+    pub react: ReactSection,
+    /// Bounds of the loop.
+    #[serde(default)]
+    pub pipeline: PipelineSection,
+}
+
+/// `[react]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReactSection {
+    /// The event types that cause commands: topics `norm.<event>`.
+    pub events: Vec<String>,
+    /// The longest from observation to dispatch that a command may ask for; at most 60 000.
+    #[serde(default = "dispatch_window")]
+    pub dispatch_window_max_ms: i64,
+    /// The longest from observation to the signed expiry that a command may ask for; at most 610 000.
+    #[serde(default = "deadline")]
+    pub deadline_max_ms: i64,
+}
+
+fn dispatch_window() -> i64 {
+    DISPATCH_WINDOW_MS_MAX
+}
+
+fn deadline() -> i64 {
+    DEADLINE_MS_MAX
+}
+
+impl ReactSection {
+    /// What commands may ask for.
+    pub fn bounds(&self) -> Bounds {
+        Bounds { dispatch_window_max_ms: self.dispatch_window_max_ms, deadline_max_ms: self.deadline_max_ms }
+    }
+}
+
+impl RoleConfig for Config {
+    fn service(&self) -> &ServiceSection {
+        &self.service
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.react.events.is_empty() {
+            return Err(format!("react.events is empty; name at least one of {}", EVENTS.join(", ")));
+        }
+        if let Some(event) = self.react.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
+            return Err(format!("react.events: `{event}` is not one of {}", EVENTS.join(", ")));
+        }
+        for (key, value, high) in [
+            ("dispatch_window_max_ms", self.react.dispatch_window_max_ms, DISPATCH_WINDOW_MS_MAX),
+            ("deadline_max_ms", self.react.deadline_max_ms, DEADLINE_MS_MAX),
+        ] {
+            if !(1..=high).contains(&value) {
+                return Err(format!("react.{key} is {value}, must be between 1 and {high}"));
+            }
+        }
+        self.pipeline.check()
+    }
+}

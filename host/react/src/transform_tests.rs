@@ -1,0 +1,202 @@
+use std::collections::BTreeMap;
+
+use unrip_bus::RecordTime;
+use unrip_core::event::canonical::{SwapDemand, Trade};
+use unrip_core::event::command::Action;
+use unrip_core::{Amount, Uuid, partition};
+use unrip_service::SystemClock;
+use unrip_service::metrics::Registry;
+
+use super::*;
+use crate::bounds::{DEADLINE_MS_MAX, DISPATCH_WINDOW_MS_MAX};
+
+/// Does what the demand's quote id says.
+struct Fake(ModuleRef);
+
+impl Decide for Fake {
+    fn module_ref(&self) -> &ModuleRef {
+        &self.0
+    }
+
+    fn strategy(&self) -> &str {
+        "fixed-spread"
+    }
+
+    fn decide(&mut self, inputs: &[Input]) -> Result<Vec<Result<Vec<Decision>, Rejection>>, Fatal> {
+        let code = || ("odd".to_owned(), "odd demand".to_owned());
+        let results = inputs.iter().map(|input| match input.event.key() {
+            "two" => Ok(vec![decline(), command(input, 1_000), command(input, 2_000)]),
+            "decline" => Ok(vec![decline()]),
+            "late" => Ok(vec![command(input, 60_001), command(input, 1_000)]),
+            "reject" => Err(Rejection::Reject { code: code().0, text: code().1 }),
+            "fatal" => Err(Rejection::Fatal { code: code().0, text: code().1 }),
+            _ => Ok(vec![command(input, 1_000)]),
+        });
+        Ok(results.collect())
+    }
+}
+
+fn decline() -> Decision {
+    Decision::Decline("not_configured".into())
+}
+
+fn command(input: &Input, dispatch_ms: i64) -> Decision {
+    Decision::Command(Command {
+        account: "solver.near".into(),
+        venue_ref: "00000000-0000-0000-0000-0000000000aa".into(),
+        dispatch_by: input.observed_at.plus_millis(dispatch_ms),
+        deadline: input.observed_at.plus_millis(65_000).cut_to_millis(),
+        reason: "a test".into(),
+        inputs: vec![],
+        action: Action::SwapAnswer {
+            quote_id: "00000000-0000-0000-0000-0000000000aa".into(),
+            asset_in: "a".into(),
+            asset_out: "b".into(),
+            amount_in: Amount(5),
+            amount_out: Amount(4),
+            amount_fixed: None,
+        },
+    })
+}
+
+// The example vectors of RECORDS.
+const CAUSE: &str = "a93b34a2-d36a-8e5c-a43d-1ed6fb7f5efb";
+const COMMAND_EVENT: &str = "f36790e0-5350-8deb-b16e-b4d973714e8d";
+const COMMAND_ID: &str = "01a202b2c57b305f61b858094c910cf9";
+const KEY: &str = "near-intents/solver.near";
+
+fn cause(instrument: &str) -> Envelope<SwapDemand> {
+    let payload = SwapDemand {
+        quote_id: "00000000-0000-0000-0000-0000000000aa".into(),
+        instrument: instrument.into(),
+        asset_in: "a".into(),
+        asset_out: "b".into(),
+        amount_in: Some(Amount(5)),
+        amount_out: None,
+        min_deadline_ms: 60_000,
+        ttl_ms: None,
+        attributes: BTreeMap::new(),
+    };
+    let at = Timestamp::parse("2026-11-22T10:00:00.123000Z").unwrap();
+    let mut envelope = Envelope::root(CAUSE.parse().unwrap(), "near-intents", "relay/quote", at, payload);
+    envelope.causation_id = Some(Uuid::from_u128(1));
+    envelope.correlation_id = Some(Uuid::from_u128(1));
+    envelope
+}
+
+fn record(value: Vec<u8>) -> Record {
+    Record {
+        topic: "norm.swap_demand".into(),
+        partition: 1,
+        offset: 9,
+        key: None,
+        value,
+        tombstone: false,
+        headers: vec![],
+        timestamp: RecordTime::None,
+    }
+}
+
+fn transform(values: Vec<Vec<u8>>) -> Result<Vec<Step>, Ended> {
+    let module = ModuleRef {
+        name: "near-intents/react".into(),
+        version: "0.1.0".into(),
+        digest: "sha256:00".into(),
+        wit: "unrip:reactor@0.1.0".into(),
+        config_digest: "sha256:11".into(),
+    };
+    let bounds = Bounds { dispatch_window_max_ms: DISPATCH_WINDOW_MS_MAX, deadline_max_ms: DEADLINE_MS_MAX };
+    let tally = Tally::new(&Registry::new());
+    let clock = Arc::new(SystemClock);
+    let mut react = React::new(Fake(module), "near-intents", bounds, tally, clock, Ids::seeded(1));
+    react.transform(&values.into_iter().map(record).collect::<Vec<_>>())
+}
+
+fn one(instrument: &str) -> Step {
+    transform(vec![cause(instrument).encode().unwrap()]).unwrap().remove(0)
+}
+
+fn decode(output: &Outgoing) -> Envelope<ExecuteTrade> {
+    Envelope::decode(&output.value).unwrap()
+}
+
+#[test]
+fn makes_the_command_that_records_md_shows() {
+    let Step::Done(outputs) = one("plain") else { panic!("not done") };
+    assert_eq!((outputs[0].topic.as_str(), outputs[0].key.as_slice()), ("cmd.execute_trade", KEY.as_bytes()));
+    assert_eq!(outputs[0].partition, None, "murmur2 of the key decides");
+    let envelope = decode(&outputs[0]);
+    assert_eq!(envelope.event_id.to_string(), COMMAND_EVENT);
+    assert_eq!(envelope.payload.command_id.to_string(), COMMAND_ID);
+    assert!(envelope.payload.command_id.matches_key(KEY));
+    assert_eq!(envelope.payload.idempotency_key, format!("{KEY}/00000000-0000-0000-0000-0000000000aa"));
+    assert_eq!(envelope.payload.execution_key, KEY);
+    assert_eq!(envelope.payload.strategy, "fixed-spread");
+    assert_eq!(envelope.causation_id.unwrap().to_string(), CAUSE);
+    assert_eq!(envelope.correlation_id, Some(Uuid::from_u128(1)));
+    assert_eq!(envelope.observed_at, cause("plain").observed_at);
+}
+
+#[test]
+fn counts_the_commands_of_one_event_and_no_declines() {
+    let Step::Done(outputs) = one("two") else { panic!("not done") };
+    let (first, second) = (decode(&outputs[0]), decode(&outputs[1]));
+    assert_eq!(first.event_id.to_string(), COMMAND_EVENT);
+    let cause_id: Uuid = CAUSE.parse().unwrap();
+    assert_eq!(second.event_id, derived_event_id(cause_id, "react/fixed-spread", "execute_trade", 1));
+    assert_eq!(second.payload.command_id, CommandId::new(first.observed_at, KEY, cause_id, "fixed-spread", 1));
+}
+
+#[test]
+fn writes_nothing_for_a_decline() {
+    assert_eq!(one("decline"), Step::Done(vec![]));
+}
+
+#[test]
+fn buries_a_command_that_asks_for_too_much_time_and_keeps_the_other() {
+    let Step::Dead { outputs, code, text } = one("late") else { panic!("no dead letter") };
+    assert_eq!(code, "command_out_of_bounds");
+    assert!(text.starts_with("dispatch_by"), "{text}");
+    assert_eq!(outputs.len(), 1);
+    let cause_id: Uuid = CAUSE.parse().unwrap();
+    assert_eq!(decode(&outputs[0]).event_id, derived_event_id(cause_id, "react/fixed-spread", "execute_trade", 1));
+}
+
+#[test]
+fn skips_other_venues_and_buries_what_is_no_event() {
+    let mut other = cause("plain");
+    other.venue = "b-venue".into();
+    let payload = Trade {
+        instrument: "plain".into(),
+        trade_id: "1".into(),
+        price: "1".into(),
+        size: "1".into(),
+        side: unrip_core::event::canonical::Side::Buy,
+        venue_time: "t".into(),
+        attributes: BTreeMap::new(),
+    };
+    let trade = Envelope::root(Uuid::from_u128(2), "near-intents", "s", other.observed_at, payload);
+    let mut unknown = cause("plain");
+    unknown.event_type = "weather".into();
+    let values = vec![
+        other.encode().unwrap(),
+        trade.encode().unwrap(),
+        unknown.encode().unwrap(),
+        b"[]".to_vec(),
+        cause("reject").encode().unwrap(),
+    ];
+    let steps = transform(values).unwrap();
+    assert_eq!(steps[0], Step::Done(vec![]));
+    assert!(matches!(&steps[1], Step::Done(outputs) if outputs.len() == 1));
+    for (step, expected) in steps[2..].iter().zip(["not_a_canonical_event", "not_a_canonical_event", "odd"]) {
+        assert!(matches!(step, Step::Dead { code, .. } if code == expected), "{step:?}");
+    }
+    assert!(transform(vec![cause("fatal").encode().unwrap()]).is_err());
+}
+
+#[test]
+fn knows_the_partition_of_an_account() {
+    // What librdkafka's murmur2 makes of it is checked on a broker in tests/.
+    assert_eq!(partition::partition_for(KEY.as_bytes(), 1), 0);
+    assert!((0..6).contains(&partition::partition_for(KEY.as_bytes(), 6)));
+}
