@@ -198,13 +198,15 @@ mod tests {
 
     #[test]
     fn never_makes_a_record_that_its_topic_would_refuse() {
-        for (key_bytes, value_bytes) in [(10, 2_000_000), (200_000, 2_000_000), (1_000_000, 900_000)] {
+        for (key_bytes, value_bytes, truncated) in
+            [(10, 2_000_000, true), (10, 1_500_000, false), (200_000, 1_500_000, true), (1_000_000, 900_000, false)]
+        {
             let mut source = record(vec![0xff; value_bytes]);
             source.key = Some(vec![b'k'; key_bytes]);
             let letter = from_record(&source, "g", REASON, "v", AT, &Ids::random());
             assert!(letter.bytes() < topic::MESSAGE_BYTES_MAX as usize, "{} of {key_bytes}", letter.bytes());
             let payload = read(&letter).payload;
-            assert_eq!(payload.truncated, value_bytes > 1_500_000 - key_bytes);
+            assert_eq!(payload.truncated, truncated, "{key_bytes} and {value_bytes}");
             assert_eq!(payload.original_length, value_bytes as u64);
         }
     }

@@ -294,13 +294,4 @@ fn wire(message: Message) -> WireMessage {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_longer_each_time_up_to_a_minute() {
-        let wait = |attempts, fraction| backoff(&Options::default(), attempts, fraction).as_millis();
-        assert_eq!((wait(0, 0.0), wait(1, 0.0), wait(2, 0.0), wait(4, 0.0)), (500, 500, 1_000, 4_000));
-        assert_eq!((wait(1, 1.0), wait(7, 1.0), wait(u32::MAX, 1.0)), (1_000, 60_000, 60_000));
-    }
-}
+mod tests;
