@@ -1,2 +1,47 @@
-//! .
-fn main() {}
+//! `unrip`: see `unrip --help`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use unrip_cli::args::{Cli, Command, TopicsCommand};
+use unrip_cli::error::{self, Error};
+use unrip_cli::{dev, topics_command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for; everything else is a mistake.
+            let code = if error.use_stderr() { error::USAGE } else { error::OK };
+            error.print().ok();
+            return ExitCode::from(code);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&Error::Software(format!("no runtime: {error}"))),
+    };
+    let ended = runtime.block_on(run(&cli.command));
+    // Nothing that still runs may hold the exit back; children die with us.
+    runtime.shutdown_background();
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => complain(&error),
+    }
+}
+
+async fn run(command: &Command) -> Result<u8, Error> {
+    match command {
+        Command::Dev(args) => dev::run(args).await,
+        Command::Topics { command: TopicsCommand::Ensure(args) } => {
+            topics_command::run(args).await?;
+            Ok(error::OK)
+        }
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "errors are for the person at the terminal")]
+fn complain(error: &Error) -> ExitCode {
+    eprintln!("unrip: {error}");
+    ExitCode::from(error.exit_code())
+}

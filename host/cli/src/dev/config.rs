@@ -1,0 +1,272 @@
+//! Makes each service's configuration from the venue's description, as production would have it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use crate::error::Error;
+use crate::venue::{Role, Venue};
+
+/// The service that belongs to no venue and runs no component.
+pub const AUDIT: &str = "audit";
+
+/// What all configurations of a run have in common.
+#[derive(Clone, Debug)]
+pub struct Wiring {
+    /// `host:port` of the bus.
+    pub brokers: String,
+    /// Component files by role, with their digests.
+    pub components: BTreeMap<String, (PathBuf, String)>,
+    /// Where compiled modules are kept.
+    pub module_cache: PathBuf,
+    /// URLs that stand in the place of the venue's own.
+    pub endpoints: BTreeMap<String, String>,
+    /// `<role>.<key path>=<value>`, laid over everything.
+    pub set: Vec<String>,
+}
+
+/// The configurations by role, each ready to be written as `<role>.toml`.
+///
+/// # Errors
+/// A `set` that names no role or no key.
+pub fn services(venue: &Venue, wiring: &Wiring) -> Result<BTreeMap<String, Table>, Error> {
+    let mut configs: BTreeMap<String, Table> =
+        venue.roles.iter().map(|(name, role)| (name.clone(), role_config(venue, name, role, wiring))).collect();
+    configs.insert(AUDIT.to_owned(), base(&venue.name, AUDIT, wiring));
+    for set in &wiring.set {
+        apply(&mut configs, set)?;
+    }
+    Ok(configs)
+}
+
+fn base(venue: &str, role: &str, wiring: &Wiring) -> Table {
+    let service = table([("venue", venue.into()), ("admin_address_file", format!("{role}.admin").into())]);
+    let bus = table([("brokers", wiring.brokers.as_str().into()), ("client_id", format!("unrip-{role}").into())]);
+    table([("service", service.into()), ("bus", bus.into())])
+}
+
+fn role_config(venue: &Venue, name: &str, role: &Role, wiring: &Wiring) -> Table {
+    let mut config = base(&venue.name, name, wiring);
+    if let Some((path, digest)) = wiring.components.get(name) {
+        let module = table([
+            ("path", path.display().to_string().into()),
+            ("digest", digest.as_str().into()),
+            ("cache_dir", wiring.module_cache.display().to_string().into()),
+        ]);
+        config.insert("module".to_owned(), module.into());
+    }
+    if name == "execute" {
+        let execute = table([("executor_id", "dev".into()), ("state_dir", "state/execute".into())]);
+        config.insert(name.to_owned(), execute.into());
+    }
+    let mut endpoints = Table::new();
+    for used in endpoints_used(&role.settings) {
+        let mut endpoint = venue.endpoints.get(&used).cloned().unwrap_or_default();
+        if let Some(settings) = child(&role.settings, &["endpoints", &used]) {
+            merge(&mut endpoint, settings);
+        }
+        if let Some(url) = wiring.endpoints.get(&used) {
+            endpoint.insert("url".to_owned(), url.as_str().into());
+        }
+        endpoints.insert(used, endpoint.into());
+    }
+    merge(&mut config, &role.settings);
+    if !endpoints.is_empty() {
+        config.insert("endpoints".to_owned(), endpoints.into());
+    }
+    config
+}
+
+/// The endpoints that a role's component was granted or that its settings name.
+fn endpoints_used(settings: &Table) -> BTreeSet<String> {
+    let granted = ["websocket", "http"]
+        .into_iter()
+        .flat_map(|grant| strings(child_value(settings, &["module", "grants", grant])));
+    let named = child(settings, &["endpoints"]).into_iter().flat_map(|endpoints| endpoints.keys().cloned());
+    granted.chain(named).collect()
+}
+
+/// Every `file` of `[credentials.*]`, by slot, as the settings of any role name it.
+pub fn credential_files(venue: &Venue) -> BTreeMap<String, String> {
+    files(venue, "credentials", "file").map(|(slot, file, _)| (slot, file)).collect()
+}
+
+/// A key that signs for an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignerKey {
+    /// The account that it signs for.
+    pub account: String,
+    /// The key's file, relative to the configuration.
+    pub file: String,
+}
+
+/// Every `[signer.*]` of the venue.
+pub fn signer_keys(venue: &Venue) -> Vec<SignerKey> {
+    let text = |table: &Table, key: &str| table.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    files(venue, "signer", "key_file")
+        .map(|(_, file, signer)| SignerKey { account: text(signer, "account"), file })
+        .collect()
+}
+
+fn files<'a>(venue: &'a Venue, section: &'a str, key: &'a str) -> impl Iterator<Item = (String, String, &'a Table)> {
+    let sections = venue.roles.values().filter_map(move |role| child(&role.settings, &[section]));
+    sections.flatten().filter_map(move |(name, value)| {
+        let table = value.as_table()?;
+        Some((name.clone(), table.get(key)?.as_str()?.to_owned(), table))
+    })
+}
+
+/// Lays `over` over `under`: tables are merged, everything else is replaced.
+pub fn merge(under: &mut Table, over: &Table) {
+    for (key, value) in over {
+        match (under.get_mut(key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => merge(under, over),
+            _ => {
+                under.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+fn apply(configs: &mut BTreeMap<String, Table>, set: &str) -> Result<(), Error> {
+    let wrong = |reason: &str| Error::Usage(format!("--set {set}: {reason}"));
+    let (path, value) = set.split_once('=').ok_or_else(|| wrong("write ROLE.KEY=VALUE"))?;
+    let parts: Vec<&str> = path.split('.').collect();
+    let [role, parents @ .., key] = parts.as_slice() else { return Err(wrong("write ROLE.KEY=VALUE")) };
+    let mut place = configs.get_mut(*role).ok_or_else(|| wrong(&format!("there is no service `{role}`")))?;
+    for parent in parents {
+        let entry = place.entry((*parent).to_owned()).or_insert_with(|| Table::new().into());
+        place = entry.as_table_mut().ok_or_else(|| wrong(&format!("`{parent}` is a value, not a section")))?;
+    }
+    place.insert((*key).to_owned(), parse_value(value));
+    Ok(())
+}
+
+/// TOML where it reads as TOML, else a string.
+fn parse_value(text: &str) -> Value {
+    let parsed: Option<Table> = toml::from_str(&format!("value = {text}")).ok();
+    parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| text.into())
+}
+
+fn child<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Table> {
+    child_value(table, path)?.as_table()
+}
+
+fn child_value<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    let value = table.get(*first)?;
+    if rest.is_empty() { Some(value) } else { child_value(value.as_table()?, rest) }
+}
+
+fn strings(value: Option<&Value>) -> Vec<String> {
+    let items = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn table<const N: usize>(entries: [(&str, Value); N]) -> Table {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// Writes a configuration.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(dir: &Path, role: &str, config: &Table) -> Result<PathBuf, Error> {
+    let path = dir.join(format!("{role}.toml"));
+    let text = format!("# unrip-{role} --config {}\n\n{config}", path.display());
+    std::fs::write(&path, text).map_err(Error::file(format!("cannot write {}", path.display())))?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn venue() -> Venue {
+        toml::from_str(
+            r#"
+            venue = "a-venue"
+            streams = ["quote"]
+            events = ["swap_demand"]
+            [endpoints.ws]
+            url = "wss://live.example/ws"
+            ping_interval_ms = 20000
+            [endpoints.node]
+            url = "https://node.example"
+            [roles.ingest]
+            package = "a-venue-ingest"
+            [roles.ingest.settings]
+            module.grants = { websocket = ["ws"], credential = ["token"] }
+            endpoints.ws.headers.authorization = { bearer = "token" }
+            credentials.token.file = "secrets/token"
+            ingest.frame_bytes_max = 1000
+            [roles.execute]
+            package = "a-venue-execute"
+            [roles.execute.settings]
+            module.grants = { websocket = ["ws"], http = ["node"] }
+            execute.batch = 7
+            signer.main = { scheme = "nep413", account = "me.near", key_file = "secrets/key" }
+            "#,
+        )
+        .unwrap()
+    }
+
+    fn wiring() -> Wiring {
+        let component =
+            |name: &str| (name.to_owned(), (PathBuf::from(format!("/c/{name}.wasm")), "sha256:00".to_owned()));
+        Wiring {
+            brokers: "127.0.0.1:1".to_owned(),
+            components: ["ingest", "execute"].map(component).into(),
+            module_cache: "/cache".into(),
+            endpoints: [("ws".to_owned(), "ws://127.0.0.1:2/ws".to_owned())].into(),
+            set: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn writes_what_a_service_needs_and_nothing_else() {
+        let configs = services(&venue(), &wiring()).unwrap();
+        assert_eq!(configs.keys().collect::<Vec<_>>(), ["audit", "execute", "ingest"]);
+        let ingest = &configs["ingest"];
+        assert_eq!(ingest["service"]["venue"].as_str(), Some("a-venue"));
+        assert_eq!(ingest["bus"]["brokers"].as_str(), Some("127.0.0.1:1"));
+        assert_eq!(ingest["module"]["path"].as_str(), Some("/c/ingest.wasm"));
+        assert_eq!(ingest["module"]["grants"]["websocket"][0].as_str(), Some("ws"));
+        assert_eq!(ingest["ingest"]["frame_bytes_max"].as_integer(), Some(1000));
+        assert!(ingest["endpoints"].get("node").is_none());
+        assert!(configs["audit"].get("module").is_none());
+        assert_eq!(configs["execute"]["execute"]["state_dir"].as_str(), Some("state/execute"));
+        assert_eq!(configs["execute"]["execute"]["batch"].as_integer(), Some(7));
+    }
+
+    #[test]
+    fn puts_other_endpoints_in_place_and_keeps_the_rest_of_them() {
+        let configs = services(&venue(), &wiring()).unwrap();
+        let ws = &configs["ingest"]["endpoints"]["ws"];
+        assert_eq!(ws["url"].as_str(), Some("ws://127.0.0.1:2/ws"));
+        assert_eq!(ws["ping_interval_ms"].as_integer(), Some(20_000));
+        assert_eq!(ws["headers"]["authorization"]["bearer"].as_str(), Some("token"));
+        assert_eq!(configs["execute"]["endpoints"]["node"]["url"].as_str(), Some("https://node.example"));
+    }
+
+    #[test]
+    fn sets_single_keys_last() {
+        let mut wiring = wiring();
+        wiring.set = vec!["execute.module.limits.call_ms_max=50".into(), "ingest.service.log_level=debug".into()];
+        let configs = services(&venue(), &wiring).unwrap();
+        assert_eq!(configs["execute"]["module"]["limits"]["call_ms_max"].as_integer(), Some(50));
+        assert_eq!(configs["ingest"]["service"]["log_level"].as_str(), Some("debug"));
+        for wrong in ["execute", "execute=1", "nobody.a=1", "ingest.service.venue.x=1"] {
+            wiring.set = vec![wrong.to_owned()];
+            assert!(services(&venue(), &wiring).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn finds_the_secrets_that_must_be_there() {
+        assert_eq!(credential_files(&venue()), [("token".to_owned(), "secrets/token".to_owned())].into());
+        let key = SignerKey { account: "me.near".to_owned(), file: "secrets/key".to_owned() };
+        assert_eq!(signer_keys(&venue()), [key]);
+    }
+}

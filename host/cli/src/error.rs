@@ -1,0 +1,78 @@
+//! Why a command ended otherwise than well, and the exit codes that say so.
+
+use unrip_service::exit as service_exit;
+
+/// Everything went well.
+pub const OK: u8 = service_exit::OK;
+/// `unrip dev`: the audit found a broken promise.
+pub const PROMISE_BROKEN: u8 = 10;
+/// `unrip dev`: a service ended by itself.
+pub const SERVICE_DIED: u8 = 11;
+/// Arguments or files are wrong.
+pub const USAGE: u8 = service_exit::CONFIG;
+/// Something that is needed is not there: a broker, a toolchain, a build that succeeds.
+pub const UNAVAILABLE: u8 = service_exit::UNAVAILABLE;
+/// A bug in unrip itself.
+pub const SOFTWARE: u8 = service_exit::SOFTWARE;
+/// Files cannot be read or written.
+pub const STATE: u8 = service_exit::STATE;
+/// Ctrl-C before everything ran.
+pub const INTERRUPTED: u8 = 130;
+
+/// Why a command ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Arguments or files are wrong: mend them.
+    #[error("{0}")]
+    Usage(String),
+    /// Something that is needed is not there.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A file cannot be read or written.
+    #[error("{what}: {source}")]
+    File {
+        /// What was tried, with the file's name.
+        what: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The bus refused or is away.
+    #[error("{what}: {source}")]
+    Bus {
+        /// What was tried.
+        what: String,
+        /// The reason.
+        source: unrip_bus::Error,
+    },
+    /// Ctrl-C came before everything ran.
+    #[error("interrupted")]
+    Interrupted,
+    /// A bug.
+    #[error("internal: {0}")]
+    Software(String),
+}
+
+impl Error {
+    /// The exit code that says so.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Unavailable(_) | Self::Bus { .. } => UNAVAILABLE,
+            Self::File { .. } => STATE,
+            Self::Interrupted => INTERRUPTED,
+            Self::Software(_) => SOFTWARE,
+        }
+    }
+
+    /// For `map_err`: a file could not be read or written.
+    pub fn file(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::File { what, source }
+    }
+
+    /// For `map_err`: the bus refused.
+    pub fn bus(what: impl Into<String>) -> impl FnOnce(unrip_bus::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Bus { what, source }
+    }
+}

@@ -1,0 +1,80 @@
+//! `unrip topics ensure`, and the same step in `unrip dev`.
+
+use unrip_bus::{BusConfig, Ensured};
+use unrip_core::event::control::{ExecutionMode, FLEET, Mode};
+use unrip_core::topic::{TopicSpec, execution_topics};
+use unrip_service::{Clock, Ids, SystemClock, topics};
+
+use crate::args::EnsureArgs;
+use crate::dev::say::Say;
+use crate::error::Error;
+use crate::venue::Venue;
+
+/// Runs the command.
+///
+/// # Errors
+/// A file cannot be read, the bus is away, or a topic differs from what is wanted.
+pub async fn run(args: &EnsureArgs) -> Result<(), Error> {
+    let say = Say::new(false, false);
+    let venues = args.venue_files.iter().map(|file| Venue::read(file)).collect::<Result<Vec<_>, _>>()?;
+    ensure(&BusConfig::at(&args.brokers), &venues, args.partitions, &say).await?;
+    Ok(())
+}
+
+/// Makes the topics of these venues and of the execution side, and begins the journal.
+///
+/// # Errors
+/// The bus is away, or a topic differs from what is wanted.
+pub async fn ensure(bus: &BusConfig, venues: &[Venue], partitions: i32, say: &Say) -> Result<Vec<TopicSpec>, Error> {
+    let mut specs = execution_topics(partitions);
+    for venue in venues {
+        for spec in topics::venue_topics(&venue.name, &venue.streams, &venue.events, partitions) {
+            if specs.iter().all(|known| known.name != spec.name) {
+                specs.push(spec);
+            }
+        }
+    }
+    let ensured = topics::ensure(bus, &specs).await.map_err(cannot("cannot make the topics"))?;
+    let created = ensured.iter().filter(|(_, ensured)| matches!(ensured, Ensured::Created { .. })).count();
+    say.progress(&format!("{} topics, {created} of them new", ensured.len()));
+    for (topic, ensured) in &ensured {
+        for warning in ensured.warnings() {
+            say.progress(&format!("topic {topic}: {warning}"));
+        }
+    }
+    let ids = Ids::random();
+    let journal = topics::begin_journal(bus, partitions, &ids, SystemClock.now()).await;
+    if let Some(journal) = journal.map_err(cannot("cannot begin the journal"))? {
+        say.progress(&format!("journal {journal}"));
+    }
+    Ok(specs)
+}
+
+/// Lets executors act, unless somebody has said otherwise: a fleet without a record is halted.
+///
+/// # Errors
+/// The bus is away.
+pub async fn activate(bus: &BusConfig, say: &Say) -> Result<(), Error> {
+    let found = topics::fleet_mode(bus).await.map_err(cannot("cannot read the kill switch"))?;
+    if let Some(found) = found {
+        if found.mode != Mode::Active {
+            say.progress(&format!("the fleet is {:?}, set by {}: {}", found.mode, found.set_by, found.reason));
+        }
+        return Ok(());
+    }
+    let mode = ExecutionMode {
+        scope: FLEET.to_owned(),
+        mode: Mode::Active,
+        reason: "development".to_owned(),
+        set_by: "unrip dev".to_owned(),
+        set_at: SystemClock.now(),
+    };
+    topics::set_mode(bus, mode, &Ids::random()).await.map_err(cannot("cannot set the kill switch"))
+}
+
+fn cannot(what: &'static str) -> impl FnOnce(topics::Error) -> Error {
+    move |error| match error {
+        topics::Error::Bus(source) => Error::Bus { what: what.to_owned(), source },
+        other => Error::Unavailable(format!("{what}: {other}")),
+    }
+}

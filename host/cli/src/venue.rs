@@ -1,0 +1,152 @@
+//! `venues/<venue>/venue.toml`: what a venue's components are, and how their services are configured.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Table;
+
+use crate::error::Error;
+
+/// The file's name in a venue's folder.
+pub const FILE_NAME: &str = "venue.toml";
+
+/// A venue's description.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Venue {
+    /// The venue's id, as its folder is named.
+    #[serde(rename = "venue")]
+    pub name: String,
+    /// Its raw streams: topics `raw.<venue>.<stream>`.
+    pub streams: Vec<String>,
+    /// The canonical events that it feeds: topics `norm.<event>`.
+    pub events: Vec<String>,
+    /// Where the live venue is: `[endpoints.<name>]` sections of services.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, Table>,
+    /// The venue's components by role.
+    pub roles: BTreeMap<String, Role>,
+    /// What `unrip dev` needs besides.
+    #[serde(default)]
+    pub dev: Dev,
+    /// The folder that the file is in.
+    #[serde(skip)]
+    pub dir: PathBuf,
+}
+
+/// One component and the configuration of its service.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// Cargo package of the component.
+    pub package: String,
+    /// Partial configuration of the service, in the service's own shape.
+    #[serde(default)]
+    pub settings: Table,
+}
+
+/// What `unrip dev` needs besides.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dev {
+    /// Settings of the fake venue, in its own shape; none: there is no fake of this venue.
+    pub fake_venue: Option<Table>,
+}
+
+impl Venue {
+    /// Reads a description.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a key is unknown or of the wrong type.
+    pub fn read(file: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(file).map_err(Error::file(format!("cannot read {}", file.display())))?;
+        let wrong = |error: toml::de::Error| Error::Usage(format!("{}: {error}", file.display()));
+        let mut venue: Self = toml::from_str(&text).map_err(wrong)?;
+        venue.dir = file.parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(venue)
+    }
+
+    /// The venue of that name under `root/venues`, or the only one there.
+    ///
+    /// # Errors
+    /// There is none, or there are several and none was named.
+    pub fn choose(root: &Path, name: Option<&str>) -> Result<Self, Error> {
+        let known = known(root)?;
+        let found = match (name, known.as_slice()) {
+            (Some(name), all) => all.iter().find(|known| known.as_str() == name),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        match found {
+            Some(name) => Self::read(&root.join("venues").join(name).join(FILE_NAME)),
+            None => Err(Error::Usage(format!("name a venue with --venue; there are: {}", known.join(", ")))),
+        }
+    }
+
+    /// The packages of its components.
+    pub fn packages(&self) -> Vec<&str> {
+        self.roles.values().map(|role| role.package.as_str()).collect()
+    }
+}
+
+fn known(root: &Path) -> Result<Vec<String>, Error> {
+    let dir = root.join("venues");
+    let entries = std::fs::read_dir(&dir).map_err(Error::file(format!("cannot read {}", dir.display())))?;
+    let mut names: Vec<String> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().join(FILE_NAME).is_file())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = r#"
+        venue = "a-venue"
+        streams = ["quote"]
+        events = ["swap_demand"]
+        [endpoints.ws]
+        url = "wss://live.example/ws"
+        [roles.ingest]
+        package = "a-venue-ingest"
+        [roles.ingest.settings.module.grants]
+        websocket = ["ws"]
+    "#;
+
+    fn venues(names: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for name in names {
+            let dir = root.path().join("venues").join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join(FILE_NAME), SAMPLE).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn takes_the_only_venue_and_asks_among_several() {
+        let one = venues(&["a-venue"]);
+        let venue = Venue::choose(one.path(), None).unwrap();
+        assert_eq!(venue.packages(), ["a-venue-ingest"]);
+        assert_eq!(venue.dir, one.path().join("venues/a-venue"));
+        let two = venues(&["a-venue", "b-venue"]);
+        let error = Venue::choose(two.path(), None).unwrap_err().to_string();
+        assert!(error.contains("a-venue, b-venue"), "{error}");
+        assert!(Venue::choose(two.path(), Some("b-venue")).is_ok());
+        assert!(Venue::choose(two.path(), Some("c-venue")).is_err());
+    }
+
+    #[test]
+    fn names_file_and_key_of_a_mistake() {
+        let root = venues(&["a-venue"]);
+        let file = root.path().join("venues/a-venue").join(FILE_NAME);
+        std::fs::write(&file, SAMPLE.replace("streams", "strems")).unwrap();
+        let error = Venue::read(&file).unwrap_err().to_string();
+        assert!(error.contains("venue.toml") && error.contains("strems"), "{error}");
+    }
+}
