@@ -42,7 +42,7 @@ fn decline() -> Decision {
 
 fn command(input: &Input, dispatch_ms: i64) -> Decision {
     Decision::Command(Command {
-        account: "solver.near".into(),
+        account: "solver.example".into(),
         venue_ref: "00000000-0000-0000-0000-0000000000aa".into(),
         dispatch_by: input.observed_at.plus_millis(dispatch_ms),
         deadline: input.observed_at.plus_millis(65_000).cut_to_millis(),
@@ -59,11 +59,10 @@ fn command(input: &Input, dispatch_ms: i64) -> Decision {
     })
 }
 
-// The example vectors of RECORDS.
+// The example vector of RECORDS.
 const CAUSE: &str = "a93b34a2-d36a-8e5c-a43d-1ed6fb7f5efb";
 const COMMAND_EVENT: &str = "f36790e0-5350-8deb-b16e-b4d973714e8d";
-const COMMAND_ID: &str = "01a202b2c57b305f61b858094c910cf9";
-const KEY: &str = "near-intents/solver.near";
+const KEY: &str = "a-venue/solver.example";
 
 fn cause(instrument: &str) -> Envelope<SwapDemand> {
     let payload = SwapDemand {
@@ -78,7 +77,7 @@ fn cause(instrument: &str) -> Envelope<SwapDemand> {
         attributes: BTreeMap::new(),
     };
     let at = Timestamp::parse("2026-11-22T10:00:00.123000Z").unwrap();
-    let mut envelope = Envelope::root(CAUSE.parse().unwrap(), "near-intents", "relay/quote", at, payload);
+    let mut envelope = Envelope::root(CAUSE.parse().unwrap(), "a-venue", "relay/quote", at, payload);
     envelope.causation_id = Some(Uuid::from_u128(1));
     envelope.correlation_id = Some(Uuid::from_u128(1));
     envelope
@@ -99,7 +98,7 @@ fn record(value: Vec<u8>) -> Record {
 
 fn transform(values: Vec<Vec<u8>>) -> Result<Vec<Step>, Ended> {
     let module = ModuleRef {
-        name: "near-intents/react".into(),
+        name: "a-venue/react".into(),
         version: "0.1.0".into(),
         digest: "sha256:00".into(),
         wit: "unrip:reactor@0.1.0".into(),
@@ -108,7 +107,7 @@ fn transform(values: Vec<Vec<u8>>) -> Result<Vec<Step>, Ended> {
     let bounds = Bounds { dispatch_window_max_ms: DISPATCH_WINDOW_MS_MAX, deadline_max_ms: DEADLINE_MS_MAX };
     let tally = Tally::new(&Registry::new());
     let clock = Arc::new(SystemClock);
-    let mut react = React::new(Fake(module), "near-intents", bounds, tally, clock, Ids::seeded(1));
+    let mut react = React::new(Fake(module), "a-venue", bounds, tally, clock, Ids::seeded(1));
     react.transform(&values.into_iter().map(record).collect::<Vec<_>>())
 }
 
@@ -127,7 +126,9 @@ fn makes_the_command_that_records_md_shows() {
     assert_eq!(outputs[0].partition, None, "murmur2 of the key decides");
     let envelope = decode(&outputs[0]);
     assert_eq!(envelope.event_id.to_string(), COMMAND_EVENT);
-    assert_eq!(envelope.payload.command_id.to_string(), COMMAND_ID);
+    let cause_id: Uuid = CAUSE.parse().unwrap();
+    let expected = CommandId::new(envelope.observed_at, KEY, cause_id, "fixed-spread", 0);
+    assert_eq!(envelope.payload.command_id, expected);
     assert!(envelope.payload.command_id.matches_key(KEY));
     assert_eq!(envelope.payload.idempotency_key, format!("{KEY}/00000000-0000-0000-0000-0000000000aa"));
     assert_eq!(envelope.payload.execution_key, KEY);
@@ -175,7 +176,7 @@ fn skips_other_venues_and_buries_what_is_no_event() {
         venue_time: "t".into(),
         attributes: BTreeMap::new(),
     };
-    let trade = Envelope::root(Uuid::from_u128(2), "near-intents", "s", other.observed_at, payload);
+    let trade = Envelope::root(Uuid::from_u128(2), "a-venue", "s", other.observed_at, payload);
     let mut unknown = cause("plain");
     unknown.event_type = "weather".into();
     let values = vec![

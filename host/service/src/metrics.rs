@@ -51,6 +51,14 @@ impl Registry {
         CounterBy { label, family, seen: Arc::default() }
     }
 
+    /// Counters by two labels.
+    pub fn counter_by_two(&self, name: &str, help: &str, labels: [&'static str; 2]) -> CounterByTwo {
+        let family = Family::default();
+        self.with(|inner| inner.register(stem(name), help, family.clone()));
+        let [first, second] = labels.map(|label| CounterBy { label, family: Family::default(), seen: Arc::default() });
+        CounterByTwo { family, first, second }
+    }
+
     /// A gauge.
     pub fn gauge(&self, name: &str, help: &str) -> Gauge {
         let gauge = Gauge::default();
@@ -108,6 +116,24 @@ impl CounterBy {
     }
 }
 
+/// Counters of one name, told apart by the values of two labels.
+#[derive(Clone, Debug)]
+pub struct CounterByTwo {
+    family: Family<Vec<(&'static str, String)>, Counter<u64, AtomicU64>>,
+    // Only their labels and bounds are used.
+    first: CounterBy,
+    second: CounterBy,
+}
+
+impl CounterByTwo {
+    /// Counts one.
+    pub fn inc(&self, first: &str, second: &str) {
+        let labels =
+            vec![(self.first.label, self.first.bounded(first)), (self.second.label, self.second.bounded(second))];
+        self.family.get_or_create(&labels).inc();
+    }
+}
+
 fn stem(name: &str) -> &str {
     name.strip_suffix("_total").unwrap_or(name)
 }
@@ -122,7 +148,9 @@ mod tests {
         registry.counter("unrip_frames_total", "Frames.").inc();
         let by = registry.counter_by("unrip_dead_letters_total", "Dead letters.", "reason");
         by.inc("bad_json");
+        registry.counter_by_two("unrip_decisions_total", "Decisions.", ["decision", "reason"]).inc("decline", "odd");
         let page = registry.render();
+        assert!(page.contains("unrip_decisions_total{decision=\"decline\",reason=\"odd\"} 1\n"), "{page}");
         assert!(page.contains("\nunrip_frames_total 1\n"), "{page}");
         assert!(page.contains("unrip_dead_letters_total{reason=\"bad_json\"} 1\n"), "{page}");
     }
