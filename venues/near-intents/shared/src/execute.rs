@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::chain::{self, Response};
 use crate::excerpt;
-use crate::frame::{Refusal, Reply, Sorted, Status, sort};
+use crate::frame::{Refusal, Reply, Sorted, Status, details, sort};
 use crate::ingest::{QUOTE, QUOTE_STATUS};
 use crate::intent::Command;
 use crate::loose::Scalar;
@@ -149,7 +149,7 @@ impl Config {
 pub fn read_frame(bytes: &[u8]) -> Vec<Statement> {
     vec![match sort(bytes) {
         Sorted::Reply(reply) => read_reply(reply),
-        Sorted::Status(status) => read_status(&status),
+        Sorted::Status(status) => read_status(&status, bytes),
         Sorted::Quote(_) => Statement::Chatter(QUOTE),
         Sorted::Unrecognised(why) => Statement::Unrecognised(why),
     }]
@@ -224,7 +224,11 @@ fn is_contract_text(text: &str) -> bool {
     EXACT.contains(&text) || FRAMED.iter().any(framed)
 }
 
-fn read_status(status: &Status) -> Statement {
+fn read_status(status: &Status, bytes: &[u8]) -> Statement {
+    let data = match details(bytes, status.shape) {
+        Ok(data) => data,
+        Err(why) => return Statement::Unrecognised(why),
+    };
     let mut digest = [0; 32];
     match bs58::decode(&status.quote_hash).onto(&mut digest) {
         Ok(length) if length == digest.len() => {}
@@ -233,12 +237,12 @@ fn read_status(status: &Status) -> Statement {
             return Statement::Unrecognised(what);
         }
     }
-    let detail = || match (status.data.tx_hash.text(), status.data.intent_hash.text()) {
+    let detail = || match (data.tx_hash.text(), data.intent_hash.text()) {
         (Some(tx), _) if !tx.is_empty() => format!("transaction {}", excerpt(tx)),
         (_, Some(intent)) if !intent.is_empty() => format!("intent {}", excerpt(intent)),
         _ => "no transaction named".to_owned(),
     };
-    let verdict = match &status.data.event_type {
+    let verdict = match &data.event_type {
         kind if kind.is_none() => Verdict::Settled(detail()),
         Scalar::Text(kind) => match kind.as_str() {
             "quote_settle_successful" => Verdict::Settled(detail()),

@@ -3,29 +3,69 @@
 //! Two shapes of events exist: every real client knows `{"method":"event","params":{"subscription","data","metadata"}}`,
 //! the documentation shows `{"method":"subscribe","params":{…the fields…}}`. Both are taken, under either method, because
 //! an event may overtake the reply that would tell its subscription.
+//!
+//! Sorting reads the ids and nothing else, so that whatever else is wrong with an event it is one.
+
+use serde::Deserialize;
 
 use crate::excerpt;
 use crate::loose::{Scalar, object};
 
 object!(
-    /// A frame from the relay.
-    pub struct Frame {
-        /// The request that it answers.
-        id: Scalar = "id",
+    /// As much of a frame as sorting needs.
+    struct Frame {
         /// `event` or `subscribe` for events.
         method: Scalar = "method",
-        /// The answer.
-        result: Scalar = "result",
-        /// The refusal.
-        error: RpcError = "error",
-        /// The event.
+        /// The event's place.
         params: Params = "params",
     }
 );
 
 object!(
+    /// The parameters of an event; in the flat shape they are its fields.
+    struct Params {
+        /// The event in the nested shape.
+        data: Ids = "data",
+        /// The flat shape's field.
+        quote_id: Scalar = "quote_id",
+        /// The flat shape's field.
+        asset_in: Scalar = "defuse_asset_identifier_in",
+        /// The flat shape's field.
+        asset_out: Scalar = "defuse_asset_identifier_out",
+        /// The flat shape's field.
+        quote_hash: Scalar = "quote_hash",
+    }
+);
+
+object!(
+    /// What tells events apart.
+    struct Ids {
+        /// The auction's id.
+        quote_id: Scalar = "quote_id",
+        /// What the taker gives.
+        asset_in: Scalar = "defuse_asset_identifier_in",
+        /// What the taker receives.
+        asset_out: Scalar = "defuse_asset_identifier_out",
+        /// Of a status: the hash of the solver's signed payload, base58.
+        quote_hash: Scalar = "quote_hash",
+    }
+);
+
+object!(
+    /// A frame that is no event.
+    struct ReplyFrame {
+        /// The request that it answers.
+        id: Scalar = "id",
+        /// The answer.
+        result: Scalar = "result",
+        /// The refusal.
+        error: RpcError = "error",
+    }
+);
+
+object!(
     /// An error: an object, or a bare string.
-    pub struct RpcError {
+    struct RpcError {
         /// A number, sometimes written as a string.
         code: Scalar = "code",
         /// Words.
@@ -34,32 +74,34 @@ object!(
 );
 
 object!(
-    /// The parameters of an event in the nested shape.
-    pub struct Params {
+    /// A frame in the nested shape.
+    struct NestedFrame {
+        /// Event and metadata.
+        params: NestedParams = "params",
+    }
+);
+
+object!(
+    /// The parameters in the nested shape.
+    struct NestedParams {
         /// The event.
-        data: Event = "data",
+        data: Details = "data",
         /// Who asks.
         metadata: Metadata = "metadata",
     }
 );
 
 object!(
-    /// A frame in the flat shape, read only where the nested one holds no event.
-    pub struct FlatFrame {
+    /// A frame in the flat shape.
+    struct FlatFrame {
         /// The event.
-        params: Event = "params",
+        params: Details = "params",
     }
 );
 
 object!(
-    /// What an event says.
-    pub struct Event {
-        /// The auction's id.
-        quote_id: Scalar = "quote_id",
-        /// What the taker gives.
-        asset_in: Scalar = "defuse_asset_identifier_in",
-        /// What the taker receives.
-        asset_out: Scalar = "defuse_asset_identifier_out",
+    /// What an event says besides its ids.
+    pub struct Details {
         /// Decimal string; this or the next.
         exact_amount_in: Scalar = "exact_amount_in",
         /// Decimal string.
@@ -76,8 +118,8 @@ object!(
         protocol_fee_included: Scalar = "protocol_fee_included",
         /// Who asks, as the relay vouches.
         trusted_metadata: Metadata = "trusted_metadata",
-        /// Of a status: the hash of the solver's signed payload, base58.
-        quote_hash: Scalar = "quote_hash",
+        /// Who asks.
+        metadata: Metadata = "metadata",
         /// Of a status: the hash of the user's signed payload.
         intent_hash: Scalar = "intent_hash",
         /// Of a status: the transaction.
@@ -101,13 +143,22 @@ object!(
 #[derive(Debug)]
 pub enum Sorted {
     /// Somebody asks for a price. All three ids are strings; nothing else is vouched for.
-    Quote(Box<Quote>),
+    Quote(Quote),
     /// Something became of a quote.
-    Status(Box<Status>),
+    Status(Status),
     /// The reply to a request.
     Reply(Reply),
     /// Something else, and why.
     Unrecognised(String),
+}
+
+/// The shape of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// The event stands in `params.data`.
+    Nested,
+    /// The event's fields are the `params`.
+    Flat,
 }
 
 /// A quote event.
@@ -119,10 +170,8 @@ pub struct Quote {
     pub asset_in: String,
     /// What the taker receives.
     pub asset_out: String,
-    /// All fields.
-    pub data: Event,
-    /// Who asks.
-    pub metadata: Metadata,
+    /// Where the rest stands.
+    pub shape: Shape,
 }
 
 /// A status event.
@@ -130,8 +179,8 @@ pub struct Quote {
 pub struct Status {
     /// The hash of the solver's signed payload.
     pub quote_hash: String,
-    /// All fields.
-    pub data: Event,
+    /// Where the rest stands.
+    pub shape: Shape,
 }
 
 /// A reply.
@@ -165,76 +214,82 @@ impl std::fmt::Display for Refusal {
 
 /// Says what a frame is. Never fails, whatever the bytes.
 pub fn sort(bytes: &[u8]) -> Sorted {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => return Sorted::Unrecognised(format!("not UTF-8: {error}")),
-    };
-    match serde_json::from_str::<Frame>(text) {
-        Ok(frame) => sort_frame(frame, text),
-        Err(error) => Sorted::Unrecognised(format!("not JSON: {}", excerpt(&error.to_string()))),
-    }
+    try_sort(bytes).unwrap_or_else(Sorted::Unrecognised)
 }
 
-fn sort_frame(frame: Frame, text: &str) -> Sorted {
-    if !frame.is_object {
-        return Sorted::Unrecognised(format!("not an object but {}", frame.scalar.kind()));
-    }
-    match frame.method.text() {
-        Some("event" | "subscribe") => sort_event(frame.params, text),
-        Some(method) => Sorted::Unrecognised(format!("unknown method `{}`", excerpt(method))),
-        None if frame.method.is_none() => sort_reply(frame),
-        None => Sorted::Unrecognised(format!("method is {}", frame.method.kind())),
-    }
-}
-
-fn sort_event(params: Params, text: &str) -> Sorted {
-    if !params.is_object {
-        return Sorted::Unrecognised("an event without an object as params".into());
-    }
-    let (data, metadata) = if params.data.is_object {
-        (params.data, params.metadata)
-    } else {
-        match serde_json::from_str::<FlatFrame>(text) {
-            Ok(flat) => (flat.params, params.metadata),
-            Err(error) => return Sorted::Unrecognised(format!("not JSON: {}", excerpt(&error.to_string()))),
+/// What an event says besides its ids. The error says why it cannot be read.
+pub fn details(bytes: &[u8], shape: Shape) -> Result<Details, String> {
+    match shape {
+        Shape::Nested => {
+            let params = read::<NestedFrame>(bytes)?.params;
+            Ok(Details { metadata: params.metadata, ..params.data })
         }
-    };
-    if !data.quote_id.is_none() || !data.asset_in.is_none() || !data.asset_out.is_none() {
-        return match (data.quote_id.text(), data.asset_in.text(), data.asset_out.text()) {
-            (Some(quote_id), Some(asset_in), Some(asset_out)) => Sorted::Quote(Box::new(Quote {
-                quote_id: quote_id.to_owned(),
-                asset_in: asset_in.to_owned(),
-                asset_out: asset_out.to_owned(),
-                data,
-                metadata,
-            })),
-            _ => Sorted::Unrecognised(format!(
-                "a quote needs three strings: quote_id is {}, defuse_asset_identifier_in {}, defuse_asset_identifier_out {}",
-                data.quote_id.kind(),
-                data.asset_in.kind(),
-                data.asset_out.kind()
-            )),
-        };
-    }
-    match data.quote_hash.text() {
-        Some(hash) => Sorted::Status(Box::new(Status { quote_hash: hash.to_owned(), data })),
-        None => Sorted::Unrecognised("an event that is neither a quote nor a quote's status".into()),
+        Shape::Flat => Ok(read::<FlatFrame>(bytes)?.params),
     }
 }
 
-fn sort_reply(frame: Frame) -> Sorted {
+fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
+    serde_json::from_str(text).map_err(|error| format!("not JSON: {}", excerpt(&error.to_string())))
+}
+
+fn try_sort(bytes: &[u8]) -> Result<Sorted, String> {
+    let frame: Frame = read(bytes)?;
+    if !frame.is_object {
+        return Err(format!("not an object but {}", frame.scalar.kind()));
+    }
+    match &frame.method {
+        Scalar::Text(method) if method == "event" || method == "subscribe" => sort_event(frame.params),
+        Scalar::Text(method) => Err(format!("unknown method `{}`", excerpt(method))),
+        method if method.is_none() => sort_reply(read(bytes)?),
+        method => Err(format!("method is {}", method.kind())),
+    }
+}
+
+fn sort_event(params: Params) -> Result<Sorted, String> {
+    if !params.is_object {
+        return Err("an event without an object as params".into());
+    }
+    let nested = params.data.is_object;
+    let shape = if nested { Shape::Nested } else { Shape::Flat };
+    let Ids { quote_id, asset_in, asset_out, quote_hash, .. } = if nested {
+        params.data
+    } else {
+        let Params { quote_id, asset_in, asset_out, quote_hash, .. } = params;
+        Ids { quote_id, asset_in, asset_out, quote_hash, is_object: true, scalar: Scalar::Compound }
+    };
+    match (quote_id, asset_in, asset_out, quote_hash) {
+        (Scalar::Text(quote_id), Scalar::Text(asset_in), Scalar::Text(asset_out), _) => {
+            Ok(Sorted::Quote(Quote { quote_id, asset_in, asset_out, shape }))
+        }
+        (a, b, c, Scalar::Text(quote_hash)) if a.is_none() && b.is_none() && c.is_none() => {
+            Ok(Sorted::Status(Status { quote_hash, shape }))
+        }
+        (a, b, c, _) if a.is_none() && b.is_none() && c.is_none() => {
+            Err("an event that is neither a quote nor a quote's status".into())
+        }
+        (quote_id, asset_in, asset_out, _) => Err(format!(
+            "a quote needs three strings: quote_id is {}, defuse_asset_identifier_in {}, defuse_asset_identifier_out {}",
+            quote_id.kind(),
+            asset_in.kind(),
+            asset_out.kind()
+        )),
+    }
+}
+
+fn sort_reply(frame: ReplyFrame) -> Result<Sorted, String> {
     let error = refusal_of(&frame.error);
     if matches!(frame.result, Scalar::Absent) && error.is_none() {
-        return Sorted::Unrecognised("neither an event nor a reply: no method, result or error".into());
+        return Err("neither an event nor a reply: no method, result or error".into());
     }
     if matches!(frame.id, Scalar::Absent) {
-        return Sorted::Unrecognised("a reply without an id".into());
+        return Err("a reply without an id".into());
     }
     let id = match &frame.id {
         Scalar::Text(text) => text.parse().ok(),
         other => other.whole(),
     };
-    Sorted::Reply(Reply { id, result: frame.result, error })
+    Ok(Sorted::Reply(Reply { id, result: frame.result, error }))
 }
 
 fn refusal_of(error: &RpcError) -> Option<Refusal> {

@@ -124,7 +124,8 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 macro_rules! object {
     ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal),* $(,)? }) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, Default)]
+        #[derive(Debug, Default)]
+        #[allow(dead_code, reason = "not every reader asks whether it was an object")]
         $vis struct $name {
             $($(#[$field_meta])* $vis $field: $type,)*
             /// Whether it was an object at all.
@@ -207,6 +208,7 @@ mod tests {
         let probe = read(&format!(r#"{{"x":{deep},"y":1e999,"a":"1","a":"2","inner":{{"b":3,"c":-1e999}}}}"#));
         assert_eq!(probe.a, Scalar::Text("2".into()), "the last of a repeated key counts");
         assert_eq!(probe.inner.b, Scalar::Unsigned(3));
+        assert_eq!((probe.is_object, probe.scalar), (true, Scalar::Compound));
     }
 
     #[test]

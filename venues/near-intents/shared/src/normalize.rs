@@ -2,7 +2,7 @@
 
 use crate::Reason;
 use crate::excerpt;
-use crate::frame::{Quote, Sorted, Status, sort};
+use crate::frame::{Details, Quote, Shape, Sorted, Status, details, sort};
 use crate::ingest::{QUOTE, QUOTE_STATUS};
 use crate::loose::Scalar;
 
@@ -63,16 +63,21 @@ pub enum Canonical {
 /// The event of a raw record.
 pub fn normalize(stream: &str, raw: &[u8]) -> Result<Canonical, Reason> {
     match (stream, sort(raw)) {
-        (QUOTE, Sorted::Quote(quote)) => demand(*quote).map(Canonical::Demand),
-        (QUOTE_STATUS, Sorted::Status(status)) => settlement(*status).map(Canonical::Settlement),
+        (QUOTE, Sorted::Quote(quote)) => demand(quote, raw).map(Canonical::Demand),
+        (QUOTE_STATUS, Sorted::Status(status)) => settlement(status, raw).map(Canonical::Settlement),
         (QUOTE | QUOTE_STATUS, Sorted::Unrecognised(why)) => Err(Reason::new("frame_invalid", why)),
         (QUOTE | QUOTE_STATUS, _) => Err(Reason::new("frame_invalid", format!("not an event of stream `{stream}`"))),
         _ => Err(Reason::new("stream_unknown", format!("no stream `{}`", excerpt(stream)))),
     }
 }
 
-fn demand(quote: Quote) -> Result<Demand, Reason> {
-    let Quote { quote_id, asset_in, asset_out, data, metadata } = quote;
+fn read(raw: &[u8], shape: Shape) -> Result<Details, Reason> {
+    details(raw, shape).map_err(|why| Reason::new("frame_invalid", why))
+}
+
+fn demand(quote: Quote, raw: &[u8]) -> Result<Demand, Reason> {
+    let Quote { quote_id, asset_in, asset_out, shape } = quote;
+    let data = read(raw, shape)?;
     if quote_id.is_empty() {
         return Err(Reason::new("quote_id_invalid", "quote_id is empty"));
     }
@@ -99,7 +104,7 @@ fn demand(quote: Quote) -> Result<Demand, Reason> {
         attributes.push(("min_wait_ms".to_owned(), min_wait_ms.to_string()));
     }
     let trusted = &data.trusted_metadata;
-    if let Some(partner) = metadata.partner_id.text().or(trusted.partner_id.text()) {
+    if let Some(partner) = data.metadata.partner_id.text().or(trusted.partner_id.text()) {
         attributes.push(("partner_id".to_owned(), partner.to_owned()));
     }
     if let Scalar::Bool(included) = data.protocol_fee_included {
@@ -144,8 +149,9 @@ fn wait(name: &str, scalar: &Scalar) -> Result<Option<u64>, Reason> {
     }
 }
 
-fn settlement(status: Status) -> Result<Settlement, Reason> {
-    let outcome = match &status.data.event_type {
+fn settlement(status: Status, raw: &[u8]) -> Result<Settlement, Reason> {
+    let data = read(raw, status.shape)?;
+    let outcome = match &data.event_type {
         kind if kind.is_none() => Outcome::Settled,
         Scalar::Text(kind) => match kind.as_str() {
             "quote_settle_successful" => Outcome::Settled,
@@ -159,8 +165,8 @@ fn settlement(status: Status) -> Result<Settlement, Reason> {
     let text = |scalar: &Scalar| scalar.text().filter(|text| !text.is_empty()).map(str::to_owned);
     Ok(Settlement {
         quote_hash: status.quote_hash,
-        intent_hash: text(&status.data.intent_hash),
-        tx_hash: text(&status.data.tx_hash),
+        intent_hash: text(&data.intent_hash),
+        tx_hash: text(&data.tx_hash),
         outcome,
     })
 }
