@@ -16,8 +16,13 @@ mod transactor;
 pub use admin::{Admin, Ensured, TopicState};
 pub use config::*;
 pub use error::Error;
-pub use group::{GroupConsumer, GroupEvent, GroupOptions, Partition, RevokeGuard, Start};
-pub use producer::{Delivery, Producer, ProducerOptions};
-pub use reader::{LogReader, read_to_end};
+pub use group::{
+    BATCH_BYTES_MAX, BATCH_RECORDS_DEFAULT, GroupConsumer, GroupEvent, GroupOptions, Partition, RevokeGuard, Start,
+};
+pub use producer::{Delivery, Producer, ProducerOptions, QUEUE_BYTES_MAX, QUEUE_RECORDS_MAX};
+pub use reader::{
+    LogReader, READ_BATCH_BYTES_MAX, READ_BATCH_RECORDS_MAX, READ_TO_END_BYTES_MAX, READ_TO_END_STALL_S_MAX,
+    read_to_end,
+};
 pub use record::{Outgoing, Position, Record, RecordTime};
-pub use transactor::{Transactor, TxnError};
+pub use transactor::{TRANSACTION_MS_MAX, Transactor, TxnError};

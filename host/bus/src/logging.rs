@@ -33,3 +33,5 @@ pub(crate) fn log(level: Level, facility: &str, message: &str) {
 pub(crate) fn report(error: &KafkaError, reason: &str) {
     tracing::warn!(target: "librdkafka", error = %error, "{reason}");
 }
+
+impl rdkafka::consumer::ConsumerContext for Logging {}

@@ -77,7 +77,7 @@ impl Producer {
     pub async fn enqueue(&self, outgoing: Outgoing) -> Result<Delivery, Error> {
         let room = self.room(outgoing.bytes()).await?;
         let (tell, told) = oneshot::channel();
-        let pending = Box::new(Pending { tell, topic: outgoing.topic.clone(), _room: room });
+        let pending = Box::new(Pending::new(tell, outgoing.topic.clone(), Some(room)));
         let mut record = BaseRecord::with_opaque_to(&outgoing.topic, pending)
             .key(&outgoing.key)
             .payload(&outgoing.value)
@@ -141,10 +141,17 @@ pub(crate) struct Room {
 pub(crate) struct Pending {
     tell: oneshot::Sender<Result<Position, Error>>,
     topic: String,
-    _room: Room,
+    _room: Option<Room>,
 }
 
-struct Reports;
+impl Pending {
+    pub(crate) fn new(tell: oneshot::Sender<Result<Position, Error>>, topic: String, room: Option<Room>) -> Self {
+        Self { tell, topic, _room: room }
+    }
+}
+
+/// Hands each delivery report to its record's sender.
+pub(crate) struct Reports;
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -167,7 +174,7 @@ impl ProducerContext for Reports {
 }
 
 /// A delivery report as a position or an error.
-pub(crate) fn outcome(result: &DeliveryResult<'_>, topic: String) -> Result<Position, Error> {
+fn outcome(result: &DeliveryResult<'_>, topic: String) -> Result<Position, Error> {
     match result {
         Ok(message) => Ok(Position { topic, partition: message.partition(), offset: message.offset() }),
         Err((KafkaError::MessageProduction(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight), _)) => {

@@ -1,6 +1,38 @@
 //! A member of a consumer group.
 
+mod epochs;
+mod member;
+mod rebalance;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::Offset;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::REQUEST_WAIT_MS_MAX;
+use crate::reader::watermarks;
 use crate::{BusConfig, Error, Isolation, Record};
+use member::{Batch, Command};
+use rebalance::Membership;
+
+/// Records in one batch, where nothing else is asked for.
+pub const BATCH_RECORDS_DEFAULT: usize = 256;
+/// Bytes after which a batch is closed.
+pub const BATCH_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+/// Batches that wait for [`GroupConsumer::next`]; then fetching pauses.
+const BATCHES_AHEAD_MAX: usize = 2;
+/// Events other than records that wait for [`GroupConsumer::next`].
+const EVENTS_AHEAD_MAX: usize = 64;
+/// How long [`GroupConsumer::leave`] waits for the group to be told, in milliseconds.
+const LEAVE_WAIT_MS_MAX: u64 = 5_000;
+/// A member that has stopped polling for so long is put out, in milliseconds.
+const POLL_INTERVAL_MS_MAX: u64 = 60_000;
 
 /// A topic's partition.
 pub type Partition = (String, i32);
@@ -12,7 +44,7 @@ pub enum Start {
     Earliest,
     /// Nowhere: `Failed` says so.
     Error,
-    /// Committed offsets are not asked at all: the partition is paused until the member seeks and resumes it.
+    /// Committed offsets are not asked at all: each partition comes paused, until the member seeks and resumes it.
     Held,
 }
 
@@ -36,17 +68,28 @@ pub struct GroupOptions {
 }
 
 impl GroupOptions {
-    /// Earliest, read committed, batches of 256, session of 10 s.
+    /// From the earliest record, read committed, batches of 256, a session of 10 s, revocations wait 10 s.
     pub fn new(group: impl Into<String>, topics: Vec<String>) -> Self {
         Self {
             group: group.into(),
             topics,
             start: Start::Earliest,
             isolation: Isolation::ReadCommitted,
-            batch_records_max: 256,
+            batch_records_max: BATCH_RECORDS_DEFAULT,
             session_timeout_ms: 10_000,
             revoke_wait_ms_max: 10_000,
         }
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let reset = if self.start == Start::Earliest { "earliest" } else { "error" };
+        vec![
+            ("auto.offset.reset", reset.to_owned()),
+            ("partition.assignment.strategy", "cooperative-sticky".to_owned()),
+            ("session.timeout.ms", self.session_timeout_ms.to_string()),
+            ("heartbeat.interval.ms", (self.session_timeout_ms / 3).max(1).to_string()),
+            ("max.poll.interval.ms", POLL_INTERVAL_MS_MAX.max(self.session_timeout_ms).to_string()),
+        ]
     }
 }
 
@@ -55,7 +98,7 @@ impl GroupOptions {
 pub enum GroupEvent {
     /// These partitions are now this member's too.
     Assigned(Vec<Partition>),
-    /// These partitions are being taken. Finish, commit, then drop the guard.
+    /// These partitions are being taken; none of their records comes any more. Finish, commit, then drop the guard.
     Revoked {
         /// The partitions.
         partitions: Vec<Partition>,
@@ -70,50 +113,148 @@ pub enum GroupEvent {
     Failed(Error),
 }
 
-/// Holds a rebalance until dropped.
+/// Holds a rebalance until dropped (at most `revoke_wait_ms_max`).
 #[derive(Debug)]
-pub struct RevokeGuard {}
+pub struct RevokeGuard {
+    _release: Sender<()>,
+}
 
-/// A member of a group.
-pub struct GroupConsumer {}
+/// A member of a group: cooperative-sticky, with offsets committed only by [`GroupConsumer::commit`].
+///
+/// Dropping it leaves the group too, without waiting for that.
+pub struct GroupConsumer {
+    consumer: Arc<BaseConsumer<Membership>>,
+    events: mpsc::Receiver<GroupEvent>,
+    batches: mpsc::Receiver<Batch>,
+    /// Came before an event that must be told first.
+    held: Option<Batch>,
+    commands: Sender<Command>,
+    ended: oneshot::Receiver<()>,
+}
 
 impl GroupConsumer {
     /// Joins. Needs no broker yet.
-    pub fn join(_config: &BusConfig, _options: GroupOptions) -> Result<Self, Error> {
-        Err(Error::Closed { operation: "join" })
+    pub fn join(config: &BusConfig, options: GroupOptions) -> Result<Self, Error> {
+        let settings = config.consumer(&options.group, options.isolation, &options.settings())?;
+        let (tell, events) = mpsc::channel(EVENTS_AHEAD_MAX);
+        let membership = Membership::new(&options, tell);
+        let failed = |e: KafkaError| Error::from_kafka("join", &options.group, &e);
+        let consumer: Arc<BaseConsumer<Membership>> =
+            Arc::new(settings.create_with_context(membership).map_err(failed)?);
+        let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics).map_err(failed)?;
+        let (send, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
+        let (commands, ended) = member::start(Arc::clone(&consumer), &options, send)?;
+        Ok(Self { consumer, events, batches, held: None, commands, ended })
     }
 
     /// The next event. Safe to cancel.
     pub async fn next(&mut self) -> GroupEvent {
-        GroupEvent::Failed(Error::Closed { operation: "next" })
+        loop {
+            // An event sent before a batch is told before it: a batch that is seen means that the event is there too.
+            if let Ok(event) = self.events.try_recv() {
+                return event;
+            }
+            if let Some(batch) = self.held.take() {
+                let records = self.consumer.context().epochs.current(batch);
+                if records.is_empty() {
+                    continue;
+                }
+                return GroupEvent::Records(records);
+            }
+            tokio::select! {
+                event = self.events.recv() => {
+                    return event.unwrap_or(GroupEvent::Failed(Error::Closed { operation: "next" }));
+                }
+                batch = self.batches.recv() => match batch {
+                    Some(batch) => self.held = Some(batch),
+                    None => return GroupEvent::Failed(Error::Closed { operation: "next" }),
+                }
+            }
+        }
     }
 
     /// Commits next offsets: (topic, partition, offset of the next record to read). Waits for the broker's answer.
-    pub async fn commit(&self, _offsets: Vec<(String, i32, i64)>) -> Result<(), Error> {
-        Err(Error::Closed { operation: "commit" })
+    pub async fn commit(&self, offsets: Vec<(String, i32, i64)>) -> Result<(), Error> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for (topic, partition, offset) in &offsets {
+            let added = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));
+            added.map_err(|e| Error::from_kafka("commit", topic, &e))?;
+        }
+        self.blocking("commit", move |consumer| {
+            consumer.commit(&list, CommitMode::Sync).map_err(|e| Error::from_kafka("commit", "", &e))
+        })
+        .await
     }
 
-    /// Stops fetching. Records fetched before may still come.
-    pub fn pause(&self, _partitions: &[Partition]) {}
+    /// Stops fetching these partitions. Records fetched before may still come.
+    pub fn pause(&self, partitions: &[Partition]) {
+        // A member whose thread has ended fetches nothing anyway.
+        self.commands.send(Command::Pause(partitions.to_vec())).ok();
+    }
 
-    /// Goes on fetching.
-    pub fn resume(&self, _partitions: &[Partition]) {}
+    /// Goes on fetching these partitions.
+    pub fn resume(&self, partitions: &[Partition]) {
+        self.commands.send(Command::Resume(partitions.to_vec())).ok();
+    }
 
     /// Continues the partition at the offset; what was fetched before does not come any more.
-    pub async fn seek(&self, _topic: &str, _partition: i32, _offset: i64) -> Result<(), Error> {
-        Err(Error::Closed { operation: "seek" })
+    pub async fn seek(&self, topic: &str, partition: i32, offset: i64) -> Result<(), Error> {
+        let closed = Error::Closed { operation: "seek" };
+        let (reply, answer) = oneshot::channel();
+        let at = (topic.to_owned(), partition);
+        self.commands.send(Command::Seek { at, offset, reply }).map_err(|_| closed.clone())?;
+        answer.await.unwrap_or(Err(closed))
     }
 
     /// The group's committed next offsets.
-    pub async fn committed(&self, _partitions: &[Partition]) -> Result<Vec<(Partition, Option<i64>)>, Error> {
-        Err(Error::Closed { operation: "committed" })
+    pub async fn committed(&self, partitions: &[Partition]) -> Result<Vec<(Partition, Option<i64>)>, Error> {
+        let list = list_of(partitions);
+        self.blocking("committed", move |consumer| {
+            let found = consumer.committed_offsets(list, Duration::from_millis(REQUEST_WAIT_MS_MAX));
+            let found = found.map_err(|e| Error::from_kafka("committed", "", &e))?;
+            let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
+            let elements = found.elements();
+            Ok(elements.iter().map(|at| ((at.topic().to_owned(), at.partition()), offset(at.offset()))).collect())
+        })
+        .await
     }
 
-    /// (oldest offset, end) of a partition.
-    pub async fn watermarks(&self, _topic: &str, _partition: i32) -> Result<(i64, i64), Error> {
-        Err(Error::Closed { operation: "watermarks" })
+    /// (oldest offset, end) of a partition. With `ReadCommitted` the end is the last stable one.
+    pub async fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64), Error> {
+        let topic = topic.to_owned();
+        self.blocking("watermarks", move |consumer| watermarks(consumer, &topic, partition)).await
     }
 
-    /// Leaves the group, so that others take over at once.
-    pub async fn leave(self) {}
+    /// Leaves the group, so that others take over at once. Commit before. Waits a bounded time for the broker.
+    pub async fn leave(self) {
+        let Self { consumer, events, batches, commands, ended, .. } = self;
+        consumer.context().leaving.store(true, Ordering::Release);
+        // The member's thread must hold the last reference: dropping it is what leaves the group.
+        drop((consumer, events, batches, commands));
+        if tokio::time::timeout(Duration::from_millis(LEAVE_WAIT_MS_MAX), ended).await.is_err() {
+            tracing::warn!("the group was not told of the leave in time; its session will end by itself");
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        call: impl FnOnce(&BaseConsumer<Membership>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let consumer = Arc::clone(&self.consumer);
+        let called = tokio::task::spawn_blocking(move || call(&consumer)).await;
+        called.map_err(|_| Error::Closed { operation })?
+    }
+}
+
+fn list_of(partitions: &[Partition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition) in partitions {
+        list.add_partition(topic, *partition);
+    }
+    list
 }

@@ -1,0 +1,208 @@
+//! Topics and settings of the broker: asked, made, compared; never altered behind anybody's back.
+
+mod compare;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::{IsError as _, KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::{Metadata, MetadataTopic};
+use unrip_core::topic::TopicSpec;
+
+use crate::config::REQUEST_WAIT_MS_MAX;
+use crate::logging::Logging;
+use crate::{BusConfig, Error};
+
+pub use compare::{Ensured, TopicState};
+
+/// How long a new topic may take to get its leaders, in milliseconds.
+const TOPIC_READY_MS_MAX: u64 = 10_000;
+/// How often a new topic is looked at meanwhile, in milliseconds.
+const TOPIC_POLL_MS: u64 = 20;
+/// The broker's own default, which a cluster's operator sets.
+const REPLICATION_DEFAULT: i32 = -1;
+
+/// Asks about topics and settings, and makes topics. Clones share one client.
+#[derive(Clone)]
+pub struct Admin {
+    client: Arc<AdminClient<Logging>>,
+}
+
+impl Admin {
+    /// A client. Needs no broker yet.
+    pub fn new(config: &BusConfig) -> Result<Self, Error> {
+        let settings = config.client(&[])?;
+        let client = settings.create_with_context(Logging).map_err(|e| Error::from_kafka("create admin", "", &e))?;
+        Ok(Self { client: Arc::new(client) })
+    }
+
+    /// Makes the topics that are not there, and waits until they can be written. A topic that differs in its partition
+    /// count or a setting is an error; nothing is altered. What the broker does not keep or tell comes as a warning.
+    pub async fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<(String, Ensured)>, Error> {
+        let before = self.partition_counts(wait()).await?;
+        for spec in topics {
+            match before.get(&spec.name) {
+                Some(found) => compare::partitions(spec, *found)?,
+                None => self.create(spec).await?,
+            }
+        }
+        self.wait_for_leaders(topics).await?;
+        let mut ensured = Vec::with_capacity(topics.len());
+        for spec in topics {
+            let told = self.topic_settings(&spec.name).await?;
+            let made = !before.contains_key(&spec.name);
+            ensured.push((spec.name.clone(), compare::settings(spec, made, &told)?));
+        }
+        Ok(ensured)
+    }
+
+    /// The topic, or `None` where the broker has none of that name.
+    pub async fn describe(&self, topic: &str) -> Result<Option<TopicState>, Error> {
+        let Some(partitions) = self.partition_counts(wait()).await?.remove(topic) else { return Ok(None) };
+        let settings = self.topic_settings(topic).await?.unwrap_or_default();
+        Ok(Some(TopicState { partitions, settings }))
+    }
+
+    /// The settings of one broker of the cluster as far as it tells them.
+    pub async fn broker_settings(&self) -> Result<BTreeMap<String, String>, Error> {
+        let brokers =
+            self.metadata(wait(), |metadata| metadata.brokers().iter().map(|broker| broker.id()).min()).await?;
+        let id = brokers.ok_or_else(|| retriable("describe broker", "no broker is known yet"))?;
+        let entries = self.describe_configs("describe broker", &ResourceSpecifier::Broker(id)).await?;
+        Ok(entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
+    }
+
+    /// Whether a broker answers a metadata request within the time.
+    pub async fn reachable(&self, wait: Duration) -> Result<(), Error> {
+        let brokers = self.metadata(wait, |metadata| metadata.brokers().len()).await?;
+        if brokers == 0 { Err(retriable("reach broker", "no broker is registered yet")) } else { Ok(()) }
+    }
+
+    /// Every topic with its number of partitions. All are asked for at once: asking for one by name may create it.
+    async fn partition_counts(&self, wait: Duration) -> Result<BTreeMap<String, i32>, Error> {
+        self.metadata(wait, |metadata| {
+            let there = metadata.topics().iter().filter(|topic| !unknown(topic));
+            there.map(|topic| (topic.name().to_owned(), topic.partitions().len() as i32)).collect()
+        })
+        .await
+    }
+
+    async fn create(&self, spec: &TopicSpec) -> Result<(), Error> {
+        match self.create_with(spec, REPLICATION_DEFAULT).await {
+            // Some brokers know no default; where there is one node, one replica is all there can be.
+            Some(RDKafkaErrorCode::InvalidReplicationFactor) if self.is_single().await? => {
+                created(spec, self.create_with(spec, 1).await)
+            }
+            outcome => created(spec, outcome),
+        }
+    }
+
+    async fn create_with(&self, spec: &TopicSpec, replication: i32) -> Option<RDKafkaErrorCode> {
+        let config = spec.config();
+        let mut topic = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(replication));
+        for (key, value) in &config {
+            topic = topic.set(key, value);
+        }
+        match self.client.create_topics([&topic], &options()).await {
+            Ok(results) => results.into_iter().find_map(|result| result.err().map(|(_, code)| code)),
+            Err(error) => Some(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)),
+        }
+    }
+
+    async fn is_single(&self) -> Result<bool, Error> {
+        self.metadata(wait(), |metadata| metadata.brokers().len() == 1).await
+    }
+
+    async fn wait_for_leaders(&self, topics: &[TopicSpec]) -> Result<(), Error> {
+        let until = Instant::now() + Duration::from_millis(TOPIC_READY_MS_MAX);
+        loop {
+            let ready: BTreeSet<String> = self
+                .metadata(wait(), |metadata| {
+                    metadata
+                        .topics()
+                        .iter()
+                        .filter(|topic| has_leaders(topic))
+                        .map(|topic| topic.name().to_owned())
+                        .collect()
+                })
+                .await?;
+            let Some(late) = topics.iter().find(|spec| !ready.contains(&spec.name)) else { return Ok(()) };
+            if Instant::now() >= until {
+                return Err(retriable("create topic", &format!("{} has no leaders yet", late.name)));
+            }
+            tokio::time::sleep(Duration::from_millis(TOPIC_POLL_MS)).await;
+        }
+    }
+
+    /// The topic's settings, or `None` where this broker does not tell them.
+    async fn topic_settings(&self, topic: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        match self.describe_configs("describe topic", &ResourceSpecifier::Topic(topic)).await {
+            Ok(entries) if entries.is_empty() => Ok(None),
+            Ok(entries) => Ok(Some(entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())),
+            Err(Error::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn describe_configs(
+        &self,
+        operation: &'static str,
+        resource: &ResourceSpecifier<'_>,
+    ) -> Result<Vec<ConfigEntry>, Error> {
+        let asked = self.client.describe_configs([resource], &options()).await;
+        let mut entries = Vec::new();
+        for answer in asked.map_err(|e| Error::from_kafka(operation, "", &e))? {
+            entries.extend(answer.map_err(|code| Error::from_code(operation, "", code))?.entries);
+        }
+        Ok(entries)
+    }
+
+    async fn metadata<T: Send + 'static>(
+        &self,
+        wait: Duration,
+        read: impl FnOnce(&Metadata) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let client = Arc::clone(&self.client);
+        let asked = tokio::task::spawn_blocking(move || -> Result<T, KafkaError> {
+            Ok(read(&client.inner().fetch_metadata(None, wait)?))
+        });
+        let answer = asked.await.map_err(|_| Error::Closed { operation: "ask for metadata" })?;
+        answer.map_err(|e| Error::from_kafka("ask for metadata", "", &e))
+    }
+}
+
+fn created(spec: &TopicSpec, outcome: Option<RDKafkaErrorCode>) -> Result<(), Error> {
+    match outcome {
+        // Somebody else made it at the same moment; its settings are compared as for any other.
+        None | Some(RDKafkaErrorCode::TopicAlreadyExists) => Ok(()),
+        Some(code) => Err(Error::from_code("create topic", &spec.name, code)),
+    }
+}
+
+fn unknown(topic: &MetadataTopic) -> bool {
+    topic.error().is_some_and(|error| {
+        error.is_error()
+            && matches!(
+                RDKafkaErrorCode::from(error),
+                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic
+            )
+    })
+}
+
+fn has_leaders(topic: &MetadataTopic) -> bool {
+    topic.error().is_none() && !topic.partitions().is_empty() && topic.partitions().iter().all(|p| p.leader() >= 0)
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(wait())).operation_timeout(Some(wait()))
+}
+
+fn wait() -> Duration {
+    Duration::from_millis(REQUEST_WAIT_MS_MAX)
+}
+
+fn retriable(operation: &'static str, reason: &str) -> Error {
+    Error::Retriable { operation, reason: reason.to_owned() }
+}

@@ -1,0 +1,132 @@
+//! Reading partitions from exact offsets, without a group.
+
+mod read_to_end;
+mod thread;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::Offset;
+use tokio::sync::mpsc;
+
+use crate::config::REQUEST_WAIT_MS_MAX;
+use crate::logging::Logging;
+use crate::{BusConfig, Error, Isolation, Record};
+
+pub use read_to_end::{READ_TO_END_BYTES_MAX, READ_TO_END_STALL_S_MAX, read_to_end};
+
+/// Records in one answer of [`LogReader::next`] at most.
+pub const READ_BATCH_RECORDS_MAX: usize = 1_000;
+/// Bytes after which an answer of [`LogReader::next`] is closed.
+pub const READ_BATCH_BYTES_MAX: usize = 8 * 1_024 * 1_024;
+/// Answers that wait for [`LogReader::next`]; then reading pauses.
+const BATCHES_AHEAD_MAX: usize = 2;
+/// A name that the client library asks for; nothing is ever committed under it.
+const GROUP: &str = "unrip-reader";
+
+/// Reads partitions in order from exact offsets. A position outside the log is [`Error::OutOfRange`], never a jump.
+pub struct LogReader {
+    consumer: Arc<BaseConsumer<Logging>>,
+    starts: Starts,
+    batches: mpsc::Receiver<Result<Vec<Record>, Error>>,
+}
+
+impl LogReader {
+    /// A reader at (topic, partition, offset). Needs no broker yet.
+    pub fn open(config: &BusConfig, from: Vec<(String, i32, i64)>, isolation: Isolation) -> Result<Self, Error> {
+        let consumer = Arc::new(consumer(config, isolation, false)?);
+        let starts = Starts::default();
+        starts.note(&from);
+        assign(&consumer, &from)?;
+        let (tell, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
+        thread::start(Arc::clone(&consumer), starts.clone(), tell)?;
+        Ok(Self { consumer, starts, batches })
+    }
+
+    /// The next records; never empty. Safe to cancel. After `Retriable` go on with `next`; after `OutOfRange` that
+    /// partition stands still, the others go on.
+    pub async fn next(&mut self) -> Result<Vec<Record>, Error> {
+        self.batches.recv().await.unwrap_or(Err(Error::Closed { operation: "read" }))
+    }
+
+    /// Reads further partitions too.
+    pub async fn assign_more(&self, from: Vec<(String, i32, i64)>) -> Result<(), Error> {
+        self.starts.note(&from);
+        self.blocking("assign", move |consumer| assign(consumer, &from)).await
+    }
+
+    /// Reads these partitions no longer. Records fetched before may still come.
+    pub async fn unassign(&self, partitions: &[(String, i32)]) -> Result<(), Error> {
+        let mut list = TopicPartitionList::new();
+        for (topic, partition) in partitions {
+            list.add_partition(topic, *partition);
+        }
+        self.blocking("unassign", move |consumer| {
+            consumer.incremental_unassign(&list).map_err(|e| Error::from_kafka("unassign", "", &e))
+        })
+        .await
+    }
+
+    /// (oldest offset, end). With `ReadCommitted` the end is the last stable one.
+    pub async fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64), Error> {
+        let topic = topic.to_owned();
+        self.blocking("watermarks", move |consumer| watermarks(consumer, &topic, partition)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        call: impl FnOnce(&BaseConsumer<Logging>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let consumer = Arc::clone(&self.consumer);
+        let called = tokio::task::spawn_blocking(move || call(&consumer)).await;
+        called.map_err(|_| Error::Closed { operation })?
+    }
+}
+
+/// Where each partition was told to start: the client library knows positions only of what it has read from.
+#[derive(Clone, Default)]
+struct Starts(Arc<Mutex<HashMap<(String, i32), i64>>>);
+
+impl Starts {
+    fn note(&self, from: &[(String, i32, i64)]) {
+        self.lock().extend(from.iter().map(|(topic, partition, offset)| ((topic.clone(), *partition), *offset)));
+    }
+
+    fn of(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.lock().get(&(topic.to_owned(), partition)).copied()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, i32), i64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn consumer(config: &BusConfig, isolation: Isolation, tell_end: bool) -> Result<BaseConsumer<Logging>, Error> {
+    let settings = [("auto.offset.reset", "error".to_owned()), ("enable.partition.eof", tell_end.to_string())];
+    let settings = config.consumer(GROUP, isolation, &settings)?;
+    settings.create_with_context(Logging).map_err(|e| Error::from_kafka("create reader", "", &e))
+}
+
+fn assign(consumer: &BaseConsumer<Logging>, from: &[(String, i32, i64)]) -> Result<(), Error> {
+    let failed = |e: KafkaError| Error::from_kafka("assign", "", &e);
+    let mut list = TopicPartitionList::new();
+    for (topic, partition, offset) in from {
+        list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).map_err(failed)?;
+    }
+    consumer.incremental_assign(&list).map_err(failed)
+}
+
+pub(crate) fn watermarks<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), Error> {
+    let wait = Duration::from_millis(REQUEST_WAIT_MS_MAX);
+    let subject = format!("{topic}/{partition}");
+    consumer.fetch_watermarks(topic, partition, wait).map_err(|e| Error::from_kafka("watermarks", &subject, &e))
+}

@@ -1,0 +1,102 @@
+//! The reader's own thread: librdkafka blocks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::Offset;
+use tokio::sync::mpsc::Sender;
+
+use super::{READ_BATCH_BYTES_MAX, READ_BATCH_RECORDS_MAX, Starts, watermarks};
+use crate::logging::Logging;
+use crate::{Error, Record};
+
+/// How long one poll waits: so soon is it noticed that the reader was dropped.
+const POLL: Duration = Duration::from_millis(100);
+
+type Tell = Sender<Result<Vec<Record>, Error>>;
+
+pub(super) fn start(consumer: Arc<BaseConsumer<Logging>>, starts: Starts, tell: Tell) -> Result<(), Error> {
+    let thread =
+        std::thread::Builder::new().name("bus-reader".to_owned()).spawn(move || run(&consumer, &starts, &tell));
+    thread.map(drop).map_err(|e| Error::Fatal { operation: "start reader thread", reason: e.to_string() })
+}
+
+/// Polls until the reader is dropped.
+fn run(consumer: &BaseConsumer<Logging>, starts: &Starts, tell: &Tell) {
+    while !tell.is_closed() {
+        let Some(first) = consumer.poll(POLL) else { continue };
+        let (batch, error) = gather(consumer, first.map(|message| Record::from_message(&message)));
+        if !batch.is_empty() && tell.blocking_send(Ok(batch)).is_err() {
+            return;
+        }
+        if let Some(error) = error {
+            for error in explain(consumer, starts, &error) {
+                let end = error.is_fatal();
+                if tell.blocking_send(Err(error)).is_err() || end {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// What is there already beside the first record: no record waits for company.
+fn gather(consumer: &BaseConsumer<Logging>, first: Result<Record, KafkaError>) -> (Vec<Record>, Option<KafkaError>) {
+    let (mut batch, mut bytes, mut polled) = (Vec::new(), 0, Some(first));
+    while let Some(result) = polled {
+        match result {
+            Ok(record) => {
+                bytes += record.bytes();
+                batch.push(record);
+            }
+            Err(error) => return (batch, Some(error)),
+        }
+        if batch.len() >= READ_BATCH_RECORDS_MAX || bytes >= READ_BATCH_BYTES_MAX {
+            break;
+        }
+        polled = consumer.poll(Duration::ZERO).map(|polled| polled.map(|message| Record::from_message(&message)));
+    }
+    (batch, None)
+}
+
+/// The client library does not say which partition is concerned; the log does.
+fn explain(consumer: &BaseConsumer<Logging>, starts: &Starts, error: &KafkaError) -> Vec<Error> {
+    let code = error.rdkafka_error_code();
+    let assigned = consumer.position().map(|list| positions(&list, starts)).unwrap_or_default();
+    let asked: Vec<Error> = match code {
+        Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+            assigned.iter().filter_map(|at| out_of_range(consumer, at)).collect()
+        }
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::UnknownTopic,
+        ) => {
+            let ask =
+                |(topic, partition, _): &(String, i32, Option<i64>)| watermarks(consumer, topic, *partition).err();
+            assigned.iter().filter_map(ask).filter(|error| matches!(error, Error::MissingTopic { .. })).collect()
+        }
+        _ => Vec::new(),
+    };
+    if asked.is_empty() { vec![Error::from_kafka("read", "", error)] } else { asked }
+}
+
+fn positions(list: &rdkafka::TopicPartitionList, starts: &Starts) -> Vec<(String, i32, Option<i64>)> {
+    let offset = |at: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match at.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => starts.of(at.topic(), at.partition()),
+    };
+    list.elements().iter().map(|at| (at.topic().to_owned(), at.partition(), offset(at))).collect()
+}
+
+fn out_of_range(consumer: &BaseConsumer<Logging>, at: &(String, i32, Option<i64>)) -> Option<Error> {
+    let (topic, partition, position) = at;
+    let (low, high) = watermarks(consumer, topic, *partition).ok()?;
+    let offset = (*position)?;
+    if (low..=high).contains(&offset) {
+        return None;
+    }
+    Some(Error::OutOfRange { topic: topic.clone(), partition: *partition, offset, low, high })
+}
