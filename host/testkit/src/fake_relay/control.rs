@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::config::{Faults, RawFrame};
+use super::drafts::Draft;
 use super::ledger_lines::Entry;
-use super::quotes::{self, Draft};
 use super::venue::Venue;
-use super::{inject, rng};
+use super::{inject, quotes, rng};
 
 /// What a running venue can be told.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -4,12 +4,13 @@
 //! sends anything: the ledger is the ground truth of tests. Started again in the same directory it goes on from there.
 //!
 //! Where things are: `socket` and `protocol` the websocket, `judge` (with `nep413`, `terms`) the verdict on an answer,
-//! `quotes` and `inject` what is sent, `settle` what becomes of accepted answers, `web` and `near` the HTTP sides,
+//! `drafts`, `quotes` and `inject` what is sent, `settle` what becomes of accepted answers, `web` and `near` the HTTP sides,
 //! `chain` blocks and salts, `state` everything known, `ledger*` the file.
 
 mod chain;
 mod config;
 mod control;
+mod drafts;
 mod hub;
 mod inject;
 mod judge;
@@ -77,7 +78,7 @@ impl FakeVenue {
         };
         let (state, start) = state::State::recover(&config, &lines, clock.now_ms(), seed, rng::fresh_bytes()?)
             .context("recover the ledger")?;
-        let samples = quotes::samples(&config)?;
+        let samples = drafts::samples(&config)?;
         let open: Vec<String> = state.pending.keys().cloned().collect();
         let ((ws, ws_at), (rpc, rpc_at), (near, near_at)) = (bind()?, bind()?, bind()?);
         ledger.append(clock.now_ms(), Entry::Start(start));

@@ -58,7 +58,9 @@ async fn subscribe(venue: &Arc<Venue>, link: &Link, id: &Value, params: Option<&
     let overtake = stream == Stream::Quote && venue.state().faults.event_before_reply;
     if overtake {
         venue.hub.subscribe(link.connection, stream, subscription.clone(), filter);
-        quotes::send_next(venue).await;
+        if let Err(error) = quotes::send_next(venue, 1).await {
+            tracing::error!(%error, "a quote could not be sent");
+        }
         reply(link, id, &json!(subscription));
     } else {
         // In this order no event can overtake the reply.

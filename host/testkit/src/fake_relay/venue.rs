@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::chain::WallClock;
 use super::config::FakeVenueConfig;
+use super::drafts::Draft;
 use super::hub::Hub;
 use super::ledger::Writer;
 use super::ledger_lines::Entry;
-use super::quotes::Draft;
 use super::state::State;
 
 /// Shared by every task; all of it is `Sync`.

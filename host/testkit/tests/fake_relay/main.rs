@@ -1,4 +1,11 @@
 //! The fake relay against a client that knows nothing but the protocol.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail a test by panicking"
+)]
 
 mod client;
 mod faults;
