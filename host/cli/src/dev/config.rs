@@ -78,6 +78,11 @@ fn role_config(venue: &Venue, name: &str, role: &Role, wiring: &Wiring) -> Table
     config
 }
 
+/// The endpoints that any service of the venue connects to.
+pub fn endpoints_needed(venue: &Venue) -> BTreeSet<String> {
+    venue.roles.values().flat_map(|role| endpoints_used(&role.settings)).collect()
+}
+
 /// The endpoints that a role's component was granted or that its settings name.
 fn endpoints_used(settings: &Table) -> BTreeSet<String> {
     let granted = ["websocket", "http"]
@@ -261,6 +266,13 @@ mod tests {
             wiring.set = vec![wrong.to_owned()];
             assert!(services(&venue(), &wiring).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn needs_only_the_endpoints_that_somebody_uses() {
+        let mut venue = venue();
+        venue.endpoints.insert("unused".to_owned(), Table::new());
+        assert_eq!(endpoints_needed(&venue).into_iter().collect::<Vec<_>>(), ["node", "ws"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Table;
 use unrip_testkit::fake_relay::{AccountConfig, FakeVenue, FakeVenueConfig};
 
-use super::config::{SignerKey, credential_files, merge, signer_keys};
+use super::config::{SignerKey, credential_files, endpoints_needed, merge, signer_keys};
 use super::secrets;
 use crate::args::DevArgs;
 use crate::error::Error;
@@ -40,7 +40,7 @@ pub fn start(
 ) -> Result<(Option<FakeVenue>, BTreeMap<String, String>), Error> {
     let mut urls = given(args, venue)?;
     let (token, accounts) = secrets(venue, dir)?;
-    if venue.endpoints.keys().all(|name| urls.contains_key(name)) {
+    if endpoints_needed(venue).iter().all(|name| urls.contains_key(name)) {
         return Ok((None, urls));
     }
     let Some(settings) = &venue.dev.fake_venue else {

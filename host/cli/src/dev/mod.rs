@@ -4,6 +4,7 @@ pub mod admin;
 pub mod build;
 pub mod config;
 pub mod fake;
+mod lag;
 mod run;
 pub mod say;
 mod secrets;

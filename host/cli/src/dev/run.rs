@@ -9,6 +9,7 @@ use unrip_bus::Record;
 
 use super::admin::{self, AuditReport};
 use super::config::AUDIT;
+use super::lag::all_caught_up;
 use super::say::Say;
 use super::show;
 use super::stack::{STOP_GRACE, Stack};
@@ -261,8 +262,10 @@ struct Stopped {
     audit: Option<AuditReport>,
 }
 
-/// Whether normalize and react have taken everything: their declines leave no record that could be counted.
+/// Whether normalize and react have taken everything that is there.
 async fn groups_are_done(stack: &Stack) -> bool {
-    let _ = stack;
-    true
+    match tail::ends(&stack.bus, &stack.topics).await {
+        Ok(ends) => all_caught_up(&stack.bus, &stack.groups(), &ends).await,
+        Err(_) => false,
+    }
 }

@@ -134,7 +134,7 @@ pub(super) mod tests {
         let payload = json!({"quote_id": "12345678-q", "asset_in": "a", "asset_out": "a-very-long-asset-name-that-is-cut",
             "amount_in": null, "amount_out": "7"});
         let line = line(&record("norm.swap_demand", "swap_demand", payload)).unwrap();
-        assert_eq!(line, "demand   345678-q  ? a -> 7 a-very-long-asset-name-that…");
+        assert_eq!(line, "demand   345678-q  ? a -> 7 a-very-long-asset-name-tha…");
     }
 
     #[test]

@@ -1,0 +1,108 @@
+//! What the end-to-end tests share: a broker of their own, `unrip dev` as a process, and everything that it wrote.
+
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
+
+pub mod check;
+pub mod formulas;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard};
+
+use serde_json::Value;
+use unrip_bus::{Admin, BusConfig, Isolation, Record, read_to_end};
+use unrip_testkit::broker::{Broker, BrokerChoice};
+
+/// Partitions of the runs here: more than one, so that keys matter.
+pub const PARTITIONS: i32 = 3;
+
+/// The runs share two cores: one after the other is quicker than all at once.
+pub fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    // A test that failed has poisoned nothing but itself.
+    ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// A broker that no other test sees, and a directory.
+pub struct Ground {
+    pub dir: tempfile::TempDir,
+    pub broker: Broker,
+}
+
+impl Ground {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let choice = BrokerChoice { own: true, ..BrokerChoice::default() };
+        let broker = Broker::start(choice, &dir.path().join("broker")).unwrap();
+        Self { dir, broker }
+    }
+
+    pub fn run_dir(&self) -> PathBuf {
+        self.dir.path().join("run")
+    }
+
+    pub fn ledger(&self) -> PathBuf {
+        self.run_dir().join("fake-venue/ledger.jsonl")
+    }
+
+    pub fn bus(&self) -> BusConfig {
+        BusConfig::at(self.broker.bootstrap())
+    }
+
+    /// A file with settings over the fake venue's.
+    pub fn fake_venue(&self, toml: &str) -> String {
+        let file = self.dir.path().join("fake.toml");
+        std::fs::write(&file, toml).unwrap();
+        file.display().to_string()
+    }
+
+    /// The arguments that every run here has.
+    pub fn args(&self, more: &[&str]) -> Vec<String> {
+        let partitions = PARTITIONS.to_string();
+        let (dir, brokers) = (self.run_dir().display().to_string(), self.broker.bootstrap());
+        let own = ["dev", "--dir", dir.as_str(), "--brokers", brokers, "--partitions", partitions.as_str()];
+        own.iter().chain(more).map(|arg| (*arg).to_owned()).collect()
+    }
+
+    /// `unrip dev` to its end: exit code and summary.
+    pub fn dev(&self, more: &[&str]) -> (i32, Value) {
+        let output = Command::new(env!("CARGO_BIN_EXE_unrip"))
+            .args(self.args(more))
+            .args(["--json"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
+        let code = output.status.code().unwrap_or(-1);
+        let said = String::from_utf8_lossy(&output.stdout);
+        let summary = serde_json::from_str(&said).unwrap_or_else(|error| {
+            panic!("exit code {code}, and stdout is not one JSON object ({error}): {said}\n{}", self.logs())
+        });
+        (code, summary)
+    }
+
+    /// Every record of a topic, partition by partition.
+    pub async fn read(&self, topic: &str) -> Vec<Record> {
+        let bus = self.bus();
+        let state = Admin::new(&bus).unwrap().describe(topic).await.unwrap();
+        let partitions = state.unwrap_or_else(|| panic!("no topic {topic}")).partitions;
+        let mut records = Vec::new();
+        for partition in 0..partitions {
+            records.extend(read_to_end(&bus, topic, partition, 0, Isolation::ReadCommitted).await.unwrap());
+        }
+        records
+    }
+
+    /// The end of every service's log, for failures.
+    pub fn logs(&self) -> String {
+        let dir = self.run_dir().join("logs");
+        let files = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        files.map(|file| format!("--- {}\n{}\n", file.display(), unrip_testkit::process::tail(&file, 15))).collect()
+    }
+}
+
+/// The lines of a ledger.
+pub fn ledger(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
