@@ -68,6 +68,11 @@ impl Health {
         }
     }
 
+    fn is_missing(&self, name: &'static str) -> bool {
+        let conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        conditions.get(name).is_some_and(|state| !state.met)
+    }
+
     fn set(&self, name: &'static str, met: bool, detail: &str) {
         let state = State { met, detail: detail.to_owned() };
         let before = self.conditions.lock().unwrap_or_else(PoisonError::into_inner).insert(name, state);
@@ -81,6 +86,13 @@ impl Condition {
     /// The condition is met.
     pub fn met(&self) {
         self.health.set(self.name, true, "");
+    }
+
+    /// The condition is not met (any more); a reason that was given before stands.
+    pub fn waiting(&self, detail: &str) {
+        if !self.health.is_missing(self.name) {
+            self.missing(detail);
+        }
     }
 
     /// The condition is not met (any more), and why.

@@ -1,0 +1,136 @@
+//! The configuration of `unrip-ingest`.
+
+use serde::Deserialize;
+use unrip_bus::BusConfig;
+use unrip_core::topic::MESSAGE_BYTES_MAX;
+use unrip_service::RoleConfig;
+use unrip_service::config::{CredentialSlots, Endpoints, ModuleSection, ServiceSection};
+
+/// The largest `frame_bytes_max`: in base64 and with its envelope it still fits a record.
+const FRAME_BYTES_LIMIT: usize = MESSAGE_BYTES_MAX as usize / 2;
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IngestConfig {
+    /// What every service has.
+    pub service: ServiceSection,
+    /// The bus.
+    pub bus: BusConfig,
+    /// The component.
+    pub module: ModuleSection,
+    /// Where the host may connect to.
+    #[serde(default)]
+    pub endpoints: Endpoints,
+    /// Secrets that the host puts into requests.
+    #[serde(default)]
+    pub credentials: CredentialSlots,
+    /// What only this role has.
+    pub ingest: IngestSection,
+}
+
+/// `[ingest]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IngestSection {
+    /// The streams whose topics were made; a module that emits another one is at fault.
+    pub streams: Vec<String>,
+    /// A longer frame becomes a dead letter with its beginning, length and hash.
+    #[serde(default = "frame_bytes_max")]
+    pub frame_bytes_max: usize,
+    /// How long to wait at the end for the broker to acknowledge what was read.
+    #[serde(default = "flush_timeout_ms")]
+    pub flush_timeout_ms: u64,
+    /// After a module's fault its connections open anew after so long; it doubles with each fault that follows soon.
+    #[serde(default = "fault_wait_min_ms")]
+    pub fault_wait_min_ms: u64,
+    /// The longest such wait.
+    #[serde(default = "fault_wait_max_ms")]
+    pub fault_wait_max_ms: u64,
+}
+
+fn frame_bytes_max() -> usize {
+    524_288
+}
+
+fn flush_timeout_ms() -> u64 {
+    20_000
+}
+
+fn fault_wait_min_ms() -> u64 {
+    1_000
+}
+
+fn fault_wait_max_ms() -> u64 {
+    60_000
+}
+
+impl RoleConfig for IngestConfig {
+    fn service(&self) -> &ServiceSection {
+        &self.service
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let ingest = &self.ingest;
+        if ingest.streams.is_empty() {
+            return Err("`ingest.streams` is empty; name at least one stream of the venue".to_owned());
+        }
+        if ingest.frame_bytes_max == 0 || ingest.frame_bytes_max > FRAME_BYTES_LIMIT {
+            return Err(format!("`ingest.frame_bytes_max` must be between 1 and {FRAME_BYTES_LIMIT}"));
+        }
+        let grants = &self.module.grants;
+        for name in grants.websocket.iter().chain(&grants.http) {
+            if !self.endpoints.contains_key(name) {
+                return Err(format!("endpoint `{name}` is granted and not configured; add [endpoints.{name}]"));
+            }
+        }
+        for slot in &grants.credential {
+            if !self.credentials.contains_key(slot) {
+                return Err(format!("credential `{slot}` is granted and not configured; add [credentials.{slot}]"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    const GOOD: &str = "
+        [service]
+        venue = \"a-venue\"
+        [bus]
+        brokers = \"127.0.0.1:9092\"
+        [module]
+        path = \"a.wasm\"
+        [module.grants]
+        websocket = [\"ws\"]
+        [endpoints.ws]
+        url = \"ws://127.0.0.1:1\"
+        [ingest]
+        streams = [\"quote\"]
+    ";
+
+    fn check(text: &str) -> Result<(), String> {
+        let config: IngestConfig = unrip_service::config::parse("ingest.toml", text, Path::new("/"), &[])
+            .map_err(|error| error.to_string())?;
+        config.check()
+    }
+
+    #[test]
+    fn names_what_does_not_fit() {
+        assert_eq!(check(GOOD), Ok(()));
+        for (from, to, expected) in [
+            ("[\"quote\"]", "[]", "`ingest.streams` is empty"),
+            ("[\"quote\"]", "[\"quote\"]\nframe_bytes_max = 0", "between 1 and"),
+            ("[\"quote\"]", "[\"quote\"]\nframe_bytes_maxx = 1", "`ingest.frame_bytes_maxx`: unknown field"),
+            ("websocket = [\"ws\"]", "websocket = [\"wss\"]", "[endpoints.wss]"),
+            ("websocket = [\"ws\"]", "credential = [\"token\"]", "[credentials.token]"),
+        ] {
+            let error = check(&GOOD.replace(from, to)).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
