@@ -1,3 +1,7 @@
 //! `unrip-audit --config FILE`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    unrip_service::run::main("audit", unrip_audit::run)
+}

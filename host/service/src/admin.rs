@@ -1,12 +1,15 @@
-//! The admin endpoint: `/live`, `/ready` and `/metrics` on one port.
+//! The admin endpoint: `/live`, `/ready` and `/metrics` on one port, and what a role adds.
 
+use std::collections::BTreeMap;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -36,6 +39,27 @@ pub enum AdminError {
     },
 }
 
+/// Pages that a role adds, each a JSON text made when it is asked for. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Pages(Arc<Mutex<BTreeMap<&'static str, Page>>>);
+
+type Page = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
+
+impl Pages {
+    /// Serves `page` at `path`, e.g. `/report`.
+    pub fn add<F>(&self, path: &'static str, page: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = String> + Send + 'static,
+    {
+        let page: Page = Arc::new(move || Box::pin(page()));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path, page);
+    }
+
+    fn find(&self, path: &str) -> Option<Page> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+}
+
 /// Serves until `shutdown`; returns the bound address.
 ///
 /// # Errors
@@ -45,6 +69,7 @@ pub async fn serve(
     address_file: Option<&Path>,
     health: Health,
     metrics: Registry,
+    pages: Pages,
     shutdown: CancellationToken,
 ) -> Result<SocketAddr, AdminError> {
     let at_listen = |source| AdminError::Listen { address: listen, source };
@@ -54,11 +79,12 @@ pub async fn serve(
         write_whole(path, &address.to_string())
             .map_err(|source| AdminError::AddressFile { path: path.display().to_string(), source })?;
     }
-    let shared = Arc::new((health, metrics));
+    let shared = Arc::new((health, metrics, pages));
     let router = Router::new()
         .route("/live", get(async || "live\n"))
         .route("/ready", get(ready))
         .route("/metrics", get(page))
+        .fallback(get(added))
         .with_state(shared);
     tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await;
@@ -70,7 +96,14 @@ pub async fn serve(
     Ok(address)
 }
 
-type Shared = State<Arc<(Health, Registry)>>;
+type Shared = State<Arc<(Health, Registry, Pages)>>;
+
+async fn added(State(shared): Shared, uri: Uri) -> Response {
+    match shared.2.find(uri.path()) {
+        Some(page) => ([(header::CONTENT_TYPE, "application/json")], page().await).into_response(),
+        None => (StatusCode::NOT_FOUND, "no such page\n").into_response(),
+    }
+}
 
 async fn ready(State(shared): Shared) -> Response {
     let readiness = shared.0.readiness();

@@ -47,6 +47,8 @@ pub struct Context {
     pub health: Health,
     /// Metrics.
     pub metrics: Registry,
+    /// Pages of the admin endpoint that the role adds.
+    pub pages: admin::Pages,
     /// Cancelled when the service should stop.
     pub shutdown: CancellationToken,
 }
@@ -60,6 +62,7 @@ impl Context {
             ids: Ids::random(),
             health: Health::new(),
             metrics: Registry::new(),
+            pages: admin::Pages::default(),
             shutdown: CancellationToken::new(),
         }
     }
@@ -173,6 +176,7 @@ where
             service.admin_address_file.as_deref(),
             context.health.clone(),
             context.metrics.clone(),
+            context.pages.clone(),
             CancellationToken::new(),
         )
         .await?;

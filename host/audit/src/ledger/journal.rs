@@ -1,0 +1,129 @@
+//! The journal, read by the rule of DESIGN §6.1: what is valid, and what has no effect.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use unrip_core::envelope::AnyEnvelope;
+use unrip_core::event::command::ExecuteTrade;
+use unrip_core::event::journal::{JournalClaim, JournalEntry, JournalEvidence, JournalOutcome, JournalSkip};
+use unrip_core::event::result::ResultStatus;
+use unrip_core::id::sha256_hex;
+use unrip_core::{CommandId, Envelope};
+
+use super::command::{Claim, Outcome};
+use super::{Finding, Ledger, Place, count};
+
+impl Ledger {
+    pub(super) fn fold_journal(&mut self, place: Place, key: Option<&[u8]>, value: &[u8]) {
+        let read = AnyEnvelope::read(value).and_then(|any| Ok((any.venue.clone(), JournalEntry::read(any)?)));
+        let (venue, entry) = match read {
+            Ok(read) => read,
+            Err(error) => return self.unreadable(place, error.to_string()),
+        };
+        match entry {
+            JournalEntry::Genesis(_) => {}
+            JournalEntry::Fence(_) => {
+                // Known by its id, its last copy counts: the newest record is the fence either way.
+                self.fences.insert((place.partition, venue), place.offset);
+            }
+            JournalEntry::Claim(claim) => self.claim(place, key, &venue, *claim),
+            JournalEntry::Outcome(outcome) => self.outcome(place, key, &venue, *outcome),
+            JournalEntry::Evidence(evidence) => self.evidence(place, &evidence),
+            JournalEntry::Skip(skip) => self.skip(place, &venue, skip),
+            JournalEntry::Unknown(kind) => {
+                tracing::debug!(kind, partition = place.partition, offset = place.offset, "unknown journal record");
+                self.void("unknown_kind");
+            }
+        }
+    }
+
+    fn claim(&mut self, place: Place, key: Option<&[u8]>, venue: &str, claim: JournalClaim) {
+        let id = claim.command_id;
+        self.check_key(place, key, id);
+        let held = serde_json::from_value::<AnyEnvelope>(claim.command).ok();
+        let held_hash = held.as_ref().and_then(|any| any.content_hash().ok());
+        let Some(held) = held.and_then(|any| any.typed().ok()) else {
+            return self.unreadable(place, "the command that the claim holds cannot be read".to_owned());
+        };
+        let held: Envelope<ExecuteTrade> = held;
+        let idempotency_key = held.payload.idempotency_key;
+        if !self.in_force(place, venue, claim.fence_offset) {
+            return self.void("claim_fenced");
+        }
+        if self.claimed_keys.get(&idempotency_key).is_some_and(|holder| *holder != id) {
+            return self.void("claim_repeats_key");
+        }
+        let Some(command) = self.touch(id) else { return };
+        if command.claim.is_some() || command.outcome.is_some() {
+            return self.void("claim_repeats_command");
+        }
+        let bytes = STANDARD.decode(&claim.action_base64).ok();
+        command.claim = Some(Claim {
+            place,
+            command_offset: claim.command_offset,
+            content_hash: claim.content_hash,
+            held_hash,
+            idempotency_key: idempotency_key.clone(),
+            dispatch_by: claim.dispatch_by,
+            deadline: claim.deadline,
+            action_digest: claim.action_digest,
+            bytes_digest: bytes.map(|bytes| sha256_hex(&bytes)),
+        });
+        self.claimed_keys.insert(idempotency_key, id);
+        self.counts.claims += 1;
+    }
+
+    fn outcome(&mut self, place: Place, key: Option<&[u8]>, venue: &str, outcome: JournalOutcome) {
+        let id = outcome.command_id;
+        self.check_key(place, key, id);
+        if !self.in_force(place, venue, outcome.fence_offset) {
+            return self.void("outcome_fenced");
+        }
+        let Some(command) = self.touch(id) else { return };
+        if command.outcome.is_some() {
+            return self.void("outcome_repeats_command");
+        }
+        command.outcome = Some(Outcome {
+            place,
+            command_offset: outcome.command_offset,
+            content_hash: outcome.content_hash,
+            status: outcome.status,
+            result_code: outcome.result_code,
+            note: outcome.note,
+            evidence: outcome.evidence,
+        });
+    }
+
+    /// Exempt from the fence rule: it ends nothing, but it may not be ignored.
+    fn evidence(&mut self, place: Place, evidence: &JournalEvidence) {
+        let Some(command) = self.touch(evidence.command_id) else { return };
+        if evidence.status == ResultStatus::Executed {
+            command.executed_evidence.get_or_insert(place);
+        }
+    }
+
+    fn skip(&mut self, place: Place, venue: &str, skip: JournalSkip) {
+        if !self.in_force(place, venue, skip.fence_offset) {
+            return self.void("skip_fenced");
+        }
+        count(&mut self.counts.skipped, &skip.reason_code);
+        if let Some(command) = skip.command_id.and_then(|id| self.touch(id)) {
+            command.skipped.insert((place.partition, skip.command_offset));
+        }
+    }
+
+    /// Whether the fence is the newest of its venue in the record's partition.
+    fn in_force(&self, place: Place, venue: &str, fence_offset: i64) -> bool {
+        self.fences.get(&(place.partition, venue.to_owned())) == Some(&fence_offset)
+    }
+
+    fn void(&mut self, reason: &str) {
+        count(&mut self.counts.journal_void, reason);
+    }
+
+    /// Records of a command carry its id as key.
+    pub(super) fn check_key(&mut self, place: Place, key: Option<&[u8]>, id: CommandId) {
+        if key != Some(id.to_string().as_bytes()) {
+            let detail = format!("the record's key is `{}`", String::from_utf8_lossy(key.unwrap_or_default()));
+            self.violation(Finding { code: "wrong_key", place, detail }, Some(id));
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The audit's memory: what was read of each command, and every contradiction in it. No I/O, no clock.
+//!
+//! Streams are read side by side, so a result may be folded before the claim that it rests on. What one stream shows by
+//! itself is judged at once; what needs several is judged by [`Ledger::settle`], when everything that the records can
+//! rest on has been read.
+
+mod command;
+mod journal;
+mod judge;
+mod outcome;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unrip_core::{CommandId, Timestamp, topic};
+
+use crate::report::{LISTED_MAX, Report, Violation};
+use command::Command;
+
+/// Commands that are remembered after they ended, by default; about 1 KiB each.
+pub const HISTORY_COMMANDS_MAX: usize = 200_000;
+/// How long after its deadline a command may be without a result, by default, in milliseconds: the venue's finality,
+/// a few questions in between, and a restart.
+pub const GRACE_MS: i64 = 30_000;
+
+/// What is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// `cmd.execute_trade`.
+    Commands,
+    /// `exec.journal`.
+    Journal,
+    /// `exec.trade_result`.
+    Results,
+    /// `exec.trade_status`.
+    Statuses,
+}
+
+impl Stream {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Commands, Self::Journal, Self::Results, Self::Statuses];
+
+    /// Its topic.
+    pub fn topic(self) -> &'static str {
+        match self {
+            Self::Commands => topic::EXECUTE_TRADE,
+            Self::Journal => topic::JOURNAL,
+            Self::Results => topic::TRADE_RESULT,
+            Self::Statuses => topic::TRADE_STATUS,
+        }
+    }
+
+    /// The stream of a topic.
+    pub fn of(topic: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stream| stream.topic() == topic)
+    }
+}
+
+/// Where a record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The stream.
+    pub stream: Stream,
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub offset: i64,
+}
+
+/// What the ledger is told once.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Partitions of each of the four topics.
+    pub partitions: i32,
+    /// How long after its deadline a command may be without a result, in milliseconds.
+    pub grace_ms: i64,
+    /// Commands that are remembered after they ended.
+    pub history_commands_max: usize,
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new(partitions: i32) -> Self {
+        Self { partitions, grace_ms: GRACE_MS, history_commands_max: HISTORY_COMMANDS_MAX }
+    }
+}
+
+/// Everything read so far.
+#[derive(Debug)]
+pub struct Ledger {
+    options: Options,
+    /// Counts what was folded: [`Ledger::settle`] judges what is at or below a mark.
+    folded: u64,
+    commands: BTreeMap<CommandId, Command>,
+    /// Commands with records that were not judged together yet.
+    unsettled: BTreeSet<CommandId>,
+    /// The newest fence of each venue in each journal partition.
+    fences: BTreeMap<(i32, String), i64>,
+    /// The command that holds each idempotency key by a valid claim.
+    claimed_keys: BTreeMap<String, CommandId>,
+    /// The command of each idempotency key that was executed.
+    executed_keys: BTreeMap<String, CommandId>,
+    /// Where each partition began when it was first read.
+    starts: BTreeMap<(Stream, i32), i64>,
+    /// The time of the newest forgotten command.
+    forgotten_until: Option<Timestamp>,
+    counts: Report,
+    flagged: BTreeSet<(&'static str, CommandId)>,
+}
+
+/// A contradiction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) code: &'static str,
+    pub(crate) place: Place,
+    pub(crate) detail: String,
+}
+
+impl Ledger {
+    /// Nothing read yet.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            folded: 0,
+            commands: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
+            fences: BTreeMap::new(),
+            claimed_keys: BTreeMap::new(),
+            executed_keys: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            forgotten_until: None,
+            counts: Report::default(),
+            flagged: BTreeSet::new(),
+        }
+    }
+
+    /// A partition is read from this offset on: what lies before is not missed.
+    pub fn begin(&mut self, stream: Stream, partition: i32, offset: i64) {
+        self.starts.insert((stream, partition), offset);
+    }
+
+    /// Takes one record; records of a partition come in their order.
+    pub fn fold(&mut self, place: Place, key: Option<&[u8]>, value: &[u8]) {
+        self.folded += 1;
+        match place.stream {
+            Stream::Commands => self.fold_command(place, key, value),
+            Stream::Journal => self.fold_journal(place, key, value),
+            Stream::Results => self.fold_result(place, key, value),
+            Stream::Statuses => self.fold_status(place, key, value),
+        }
+    }
+
+    /// A mark for [`Self::settle`]: everything folded so far.
+    pub fn mark(&self) -> u64 {
+        self.folded
+    }
+
+    /// Judges commands of which nothing was folded after `mark`. To be called when the commands and the journal have
+    /// been read up to ends that were asked for after `mark` was taken.
+    pub fn settle(&mut self, mark: u64) {
+        let due = self.unsettled.iter().filter(|id| self.commands.get(*id).is_none_or(|known| known.folded <= mark));
+        for id in due.copied().collect::<Vec<_>>() {
+            self.unsettled.remove(&id);
+            if let Some(command) = self.commands.get(&id) {
+                for finding in judge::judge(&id, command, &self.starts) {
+                    self.violation(finding, Some(id));
+                }
+            }
+        }
+        self.forget();
+    }
+
+    /// The findings at this time.
+    pub fn report(&self, now: Timestamp) -> Report {
+        let mut report = self.counts.clone();
+        for (id, command) in &self.commands {
+            if !command.is_accepted() {
+                continue;
+            }
+            report.commands += 1;
+            if command.result.is_some() {
+                continue;
+            }
+            report.in_doubt += u64::from(command.said_in_doubt());
+            match command.deadline() {
+                Some(deadline) if now > deadline.plus_millis(self.options.grace_ms) => {
+                    report.overdue += 1;
+                    if report.overdue_commands.len() < LISTED_MAX {
+                        report.overdue_commands.push(*id);
+                    }
+                }
+                _ => report.open += 1,
+            }
+        }
+        report
+    }
+
+    fn violation(&mut self, finding: Finding, id: Option<CommandId>) {
+        // Each command breaks each promise once, however many records show it.
+        if let Some(id) = id
+            && !self.flagged.insert((finding.code, id))
+        {
+            return;
+        }
+        let Finding { code, place, detail } = finding;
+        tracing::error!(
+            code,
+            command_id = id.map(tracing::field::display),
+            topic = place.stream.topic(),
+            partition = place.partition,
+            offset = place.offset,
+            detail,
+            "broken promise"
+        );
+        self.counts.violations_total += 1;
+        if self.counts.violations.len() < LISTED_MAX {
+            self.counts.violations.push(Violation {
+                code: code.to_owned(),
+                command_id: id,
+                topic: place.stream.topic().to_owned(),
+                partition: place.partition,
+                offset: place.offset,
+                detail,
+            });
+        }
+    }
+
+    fn unreadable(&mut self, place: Place, detail: String) {
+        self.violation(Finding { code: "unreadable", place, detail }, None);
+    }
+
+    /// What is known of a command, noted as touched now; `None` if it was forgotten.
+    fn touch(&mut self, id: CommandId) -> Option<&mut Command> {
+        if !self.commands.contains_key(&id) && self.forgotten_until.is_some_and(|until| id.time() <= until) {
+            return None;
+        }
+        self.unsettled.insert(id);
+        let command = self.commands.entry(id).or_default();
+        command.folded = self.folded;
+        Some(command)
+    }
+
+    /// Drops the oldest commands that ended, to bound memory.
+    fn forget(&mut self) {
+        while self.commands.len() > self.options.history_commands_max {
+            let Some((id, command)) = self.commands.first_key_value() else { return };
+            // What is open or not judged yet is kept whatever its age.
+            if command.is_open() || self.unsettled.contains(id) {
+                return;
+            }
+            let (id, accepted) = (*id, command.is_accepted());
+            let key = command.idempotency_key().map(str::to_owned);
+            self.commands.remove(&id);
+            if let Some(key) = key {
+                self.claimed_keys.remove(&key);
+                self.executed_keys.remove(&key);
+            }
+            self.counts.commands += u64::from(accepted);
+            self.counts.forgotten += 1;
+            self.forgotten_until = self.forgotten_until.max(Some(id.time()));
+        }
+    }
+}
+
+pub(crate) fn count(counts: &mut BTreeMap<String, u64>, key: &str) {
+    *counts.entry(key.to_owned()).or_default() += 1;
+}
+
+#[cfg(test)]
+mod tests;
