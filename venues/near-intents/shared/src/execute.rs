@@ -254,3 +254,65 @@ fn read_status(status: &Status, bytes: &[u8]) -> Statement {
     };
     Statement::Action(hex::encode(digest), verdict)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intent::tests::command;
+    use crate::nep413::Message;
+
+    const BEFORE: TimestampUs = 1_795_341_600_123_456;
+
+    fn salt(value: &'static str, age_ms: u64) -> Fact<'static> {
+        Fact { name: SALT, value, age_ms }
+    }
+
+    fn prepare(facts: &[Fact<'_>], now: TimestampUs) -> Result<Vec<u8>, Unprepared> {
+        Config::read("{}").unwrap().prepare(&command(), facts, now)
+    }
+
+    #[test]
+    fn the_same_command_and_facts_give_the_same_bytes() {
+        let first = prepare(&[salt("252812b3", 5)], BEFORE).unwrap();
+        assert_eq!(prepare(&[salt("252812b3", 119_999)], BEFORE + 1).unwrap(), first);
+        assert_ne!(prepare(&[salt("252812b4", 5)], BEFORE).unwrap(), first);
+        assert_eq!(Message::parse(&first).unwrap().recipient, "intents.near");
+    }
+
+    #[test]
+    fn waits_for_a_salt_and_never_signs_after_the_deadline() {
+        let code = |result: Result<Vec<u8>, Unprepared>| match result.unwrap_err() {
+            Unprepared::NotYet(reason) => ("not yet", reason.code),
+            Unprepared::Never(reason) => ("never", reason.code),
+        };
+        assert_eq!(code(prepare(&[], BEFORE)), ("not yet", "salt_missing"));
+        assert_eq!(code(prepare(&[salt("252812b3", 120_001)], BEFORE)), ("not yet", "salt_too_old"));
+        assert_eq!(code(prepare(&[salt("salty", 5)], BEFORE)), ("not yet", "salt_invalid"));
+        assert_eq!(code(prepare(&[salt("252812b3", 5)], command().deadline)), ("never", "deadline_passed"));
+    }
+
+    #[test]
+    fn subscribes_with_ids_that_count_up() {
+        let config = Config::read(r#"{"subscriptions":["quote","quote_status"]}"#).unwrap();
+        let frames = config.on_open(7);
+        assert_eq!(frames[0], r#"{"jsonrpc":"2.0","id":7,"method":"subscribe","params":["quote"]}"#);
+        assert_eq!(frames[1], r#"{"jsonrpc":"2.0","id":8,"method":"subscribe","params":["quote_status"]}"#);
+    }
+
+    #[test]
+    fn a_wrong_configuration_names_its_key() {
+        for (text, key) in [
+            (r#"{"verifyer":"x"}"#, "verifyer"),
+            (r#"{"verifier":""}"#, "verifier"),
+            (r#"{"salt_every_ms":0}"#, "salt_every_ms"),
+        ] {
+            assert!(Config::read(text).unwrap_err().contains(key), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unanswered_question_and_a_foreign_tag_decide_nothing() {
+        assert_eq!(read_response(SALT, None), [Statement::Chatter("salt_not_answered")]);
+        assert!(matches!(read_response("x", None).as_slice(), [Statement::Unrecognised(_)]));
+    }
+}
