@@ -1,6 +1,6 @@
 //! Batches: what fails together is tried alone, and only what fails alone twice is given up.
 
-use crate::error::{Fault, FaultKind, Rejection};
+use crate::fault::{Fault, FaultKind, Rejection};
 
 /// Records of one call. More gains nothing: the call itself is a small part of the cost.
 const RECORDS_MAX: u64 = 64;

@@ -1,7 +1,6 @@
-//! What can go wrong, said so that the reader knows the file, what is wrong with it, and the cure.
+//! Why a module is refused, said so that the reader knows the file, what is wrong with it, and the cure.
 
-use std::fmt;
-
+use crate::fault::Fault;
 use crate::module::World;
 
 /// Why a module cannot be used. Nothing of it runs.
@@ -156,104 +155,4 @@ pub enum LoadError {
         /// Why.
         reason: String,
     },
-}
-
-/// How a call of a module failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FaultKind {
-    /// It trapped: a panic, a division by zero, memory out of bounds.
-    Trap,
-    /// It ran longer than `call_ms_max`.
-    Time,
-    /// It wanted more than `memory_bytes_max`.
-    Memory,
-    /// It recursed deeper than `stack_bytes_max`.
-    Stack,
-    /// It returned more than `output_bytes_max`, or something that makes no sense (an amount that is none).
-    Output,
-    /// It returned another number of results than there were inputs.
-    Count,
-    /// It asked for an endpoint, credential or signing scheme that it was not granted.
-    NotGranted,
-    /// The instance could not be made anew.
-    Rebuild,
-}
-
-impl FaultKind {
-    /// As a `reason_code` and metric label.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Trap => "module_trap",
-            Self::Time => "module_time",
-            Self::Memory => "module_memory",
-            Self::Stack => "module_stack",
-            Self::Output => "module_output",
-            Self::Count => "module_count",
-            Self::NotGranted => "module_not_granted",
-            Self::Rebuild => "module_rebuild",
-        }
-    }
-}
-
-/// A failed call: the instance is gone and the next call has a new one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// What kind of failure.
-    pub kind: FaultKind,
-    /// For people: what happened, with the first frames of a trap.
-    pub text: String,
-}
-
-impl Fault {
-    pub(crate) fn new(kind: FaultKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind.code(), self.text)
-    }
-}
-
-impl std::error::Error for Fault {}
-
-/// Why one input gave nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rejection {
-    /// The module refuses it: to the dead letters.
-    Reject {
-        /// snake_case, at most 64 characters.
-        code: String,
-        /// For people.
-        text: String,
-    },
-    /// Hold the partition and try again after so many milliseconds.
-    RetryAfter {
-        /// Milliseconds.
-        ms: u32,
-        /// snake_case, at most 64 characters.
-        code: String,
-        /// For people.
-        text: String,
-    },
-    /// The module cannot go on at all: the service stops.
-    Fatal {
-        /// snake_case, at most 64 characters.
-        code: String,
-        /// For people.
-        text: String,
-    },
-    /// The module failed twice on this input alone: to the dead letters.
-    Fault(Fault),
-}
-
-/// The module cannot be called any more: the service stops.
-#[derive(Debug, thiserror::Error)]
-#[error("module {name} cannot go on: {fault}")]
-pub struct Fatal {
-    /// The module.
-    pub name: String,
-    /// Why.
-    pub fault: Fault,
 }

@@ -1,49 +1,103 @@
-//! What wasmtime's errors mean.
+//! How calls fail, and what becomes of an input then.
 
-use wasmtime::{Trap, WasmBacktrace};
+use std::fmt;
 
-use crate::error::{Fault, FaultKind};
-use crate::host::{Host, cut};
-
-/// Bytes of a fault's text.
-const TEXT_BYTES_MAX: usize = 2048;
-/// Frames of a trap that the text names.
-const FRAMES_MAX: usize = 5;
-/// How wasmtime says that a result was larger than allowed: its error type is private.
-const OUTPUT_TEXT: &str = "fuel allocated for hostcalls has been exhausted";
-
-/// The fault that a failed call was.
-pub(crate) fn of_call(error: &wasmtime::Error, host: &Host) -> Fault {
-    let cause = error.root_cause().to_string();
-    let (kind, what) = match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => (FaultKind::Time, "ran longer than module.limits.call_ms_max".to_owned()),
-        Some(Trap::StackOverflow) => {
-            (FaultKind::Stack, "recursed deeper than module.limits.stack_bytes_max".to_owned())
-        }
-        _ if host.memory_refused() => {
-            (FaultKind::Memory, format!("wanted more memory than module.limits.memory_bytes_max: {cause}"))
-        }
-        Some(_) => (FaultKind::Trap, cause),
-        None if cause.contains(OUTPUT_TEXT) => {
-            (FaultKind::Output, "returned or logged more than module.limits.output_bytes_max".to_owned())
-        }
-        // No trap: what it returned is not of the type (a string that is no UTF-8, a pointer outside its memory).
-        None => (FaultKind::Output, cause),
-    };
-    Fault::new(kind, bounded(&format!("{what}{}", frames(error))))
+/// How a call of a module failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// It trapped: a panic, a division by zero, memory out of bounds.
+    Trap,
+    /// It ran longer than `call_ms_max`.
+    Time,
+    /// It wanted more than `memory_bytes_max`.
+    Memory,
+    /// It recursed deeper than `stack_bytes_max`.
+    Stack,
+    /// It returned more than `output_bytes_max`, or something that makes no sense (an amount that is none).
+    Output,
+    /// It returned another number of results than there were inputs.
+    Count,
+    /// It asked for an endpoint, credential or signing scheme that it was not granted.
+    NotGranted,
+    /// The instance could not be made anew.
+    Rebuild,
 }
 
-/// A text that fits a log line or a dead letter.
-pub(crate) fn bounded(text: &str) -> String {
-    cut(text, TEXT_BYTES_MAX).to_owned()
+impl FaultKind {
+    /// As a `reason_code` and metric label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Trap => "module_trap",
+            Self::Time => "module_time",
+            Self::Memory => "module_memory",
+            Self::Stack => "module_stack",
+            Self::Output => "module_output",
+            Self::Count => "module_count",
+            Self::NotGranted => "module_not_granted",
+            Self::Rebuild => "module_rebuild",
+        }
+    }
 }
 
-/// The innermost frames: where it was.
-fn frames(error: &wasmtime::Error) -> String {
-    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
-    // The first line is a heading; a frame reads `0: 0x12 - module!function`.
-    let trace = trace.to_string();
-    let names: Vec<&str> =
-        trace.lines().skip(1).take(FRAMES_MAX).filter_map(|line| line.split(" - ").last()).map(str::trim).collect();
-    if names.is_empty() { String::new() } else { format!("; in {}", names.join(" < ")) }
+/// A failed call: the instance is gone and the next call has a new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind of failure.
+    pub kind: FaultKind,
+    /// For people: what happened, with the first frames of a trap.
+    pub text: String,
+}
+
+impl Fault {
+    pub(crate) fn new(kind: FaultKind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.code(), self.text)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// Why one input gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The module refuses it: to the dead letters.
+    Reject {
+        /// snake_case, at most 64 characters.
+        code: String,
+        /// For people.
+        text: String,
+    },
+    /// Hold the partition and try again after so many milliseconds.
+    RetryAfter {
+        /// Milliseconds.
+        ms: u32,
+        /// snake_case, at most 64 characters.
+        code: String,
+        /// For people.
+        text: String,
+    },
+    /// The module cannot go on at all: the service stops.
+    Fatal {
+        /// snake_case, at most 64 characters.
+        code: String,
+        /// For people.
+        text: String,
+    },
+    /// The module failed twice on this input alone: to the dead letters.
+    Fault(Fault),
+}
+
+/// The module cannot be called any more: the service stops.
+#[derive(Debug, thiserror::Error)]
+#[error("module {name} cannot go on: {fault}")]
+pub struct Fatal {
+    /// The module.
+    pub name: String,
+    /// Why.
+    pub fault: Fault,
 }

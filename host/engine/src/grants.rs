@@ -1,6 +1,6 @@
 //! What a module may use: at load what it says that it needs, at each call what it asks for.
 
-use crate::error::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind};
 use crate::module::{Capability, Module};
 use crate::{Grants, Header, HeaderValue, HttpRequest, LoadError};
 

@@ -6,11 +6,12 @@ use unrip_core::{ModuleRef, content};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
-use crate::error::{Fatal, Fault, FaultKind, LoadError};
+use crate::error::LoadError;
+use crate::fault::{Fatal, Fault, FaultKind};
 use crate::host::Host;
 use crate::module::{Module, World};
 use crate::v0_1::bindings::shared::Shared;
-use crate::{Engine, Grants, Limits, fault};
+use crate::{Engine, Grants, Limits, classify};
 
 /// Milliseconds for making an instance, `describe` and `configure`: once per instance, and interpreters start slowly.
 pub(crate) const LIFECYCLE_MS_MAX: u64 = 5_000;
@@ -42,9 +43,10 @@ impl<B> Live<B> {
         match made {
             Ok((exports, instance)) => Ok(Self { store, exports, instance }),
             Err(error) => {
-                let found = fault::of_call(&error, store.data());
+                let found = classify::of_call(&error, store.data());
                 let kind = if found.kind == FaultKind::Output { FaultKind::Rebuild } else { found.kind };
-                let text = if kind == FaultKind::Rebuild { fault::bounded(&format!("{error:#}")) } else { found.text };
+                let text =
+                    if kind == FaultKind::Rebuild { classify::bounded(&format!("{error:#}")) } else { found.text };
                 Err(Fault::new(kind, text))
             }
         }
@@ -60,7 +62,7 @@ impl<B> Live<B> {
         self.store.data_mut().begin();
         let result = export(&self.exports, &mut self.store);
         self.store.data().end();
-        result.map_err(|error| fault::of_call(&error, self.store.data()))
+        result.map_err(|error| classify::of_call(&error, self.store.data()))
     }
 
     /// The error inside is the module's own.
@@ -70,7 +72,7 @@ impl<B> Live<B> {
         let result = Shared::new(&mut self.store, &self.instance)
             .and_then(|shared| shared.unrip_types_lifecycle().call_configure(&mut self.store, config));
         self.store.data().end();
-        result.map_err(|error| fault::of_call(&error, self.store.data()))
+        result.map_err(|error| classify::of_call(&error, self.store.data()))
     }
 }
 
@@ -100,6 +102,9 @@ impl<B> Slot<B> {
         let path = module.inner.path.clone();
         if module.world() != world {
             return Err(LoadError::WrongWorld { path, found: module.world(), expected: world });
+        }
+        if !config.is_object() {
+            return Err(LoadError::Configuration { path, reason: "it must be a table of keys and values".to_owned() });
         }
         check_limits(limits, engine)?;
         grants.check_declared(module)?;
@@ -197,7 +202,7 @@ impl<B> Slot<B> {
         let path = &self.module.inner.path;
         configured
             .map(|()| live)
-            .map_err(|reason| LoadError::Configuration { path: path.clone(), reason: fault::bounded(&reason) })
+            .map_err(|reason| LoadError::Configuration { path: path.clone(), reason: classify::bounded(&reason) })
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod batch;
 mod cache;
+mod classify;
 mod engine;
 mod error;
 mod event;
@@ -22,8 +23,9 @@ pub mod reactor;
 mod v0_1;
 
 pub use engine::Engine;
-pub use error::{Fatal, Fault, FaultKind, LoadError, Rejection};
+pub use error::LoadError;
 pub use event::CanonicalEvent;
+pub use fault::{Fatal, Fault, FaultKind, Rejection};
 pub use limits::{EngineConfig, Grants, Limits};
 pub use module::{Capability, Description, Module, World};
 pub use v0_1::bindings::shared::unrip::types::common::{

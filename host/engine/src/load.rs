@@ -7,7 +7,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
-use crate::error::{FaultKind, LoadError};
+use crate::error::LoadError;
+use crate::fault::FaultKind;
 use crate::instance::{LIFECYCLE_MS_MAX, Live};
 use crate::line;
 use crate::module::{Description, Loaded, Module};

@@ -5,7 +5,7 @@ use unrip_core::event::command as core;
 use super::bindings::reactor::exports::unrip::reactor::reactor as wit_reactor;
 use super::bindings::shared::unrip::types::command as wit;
 use super::{amount_in, code_in, filled, time_in, time_out};
-use crate::error::Fault;
+use crate::fault::Fault;
 use crate::reactor::{Command, Decision};
 
 pub(crate) fn decision_in(decision: wit_reactor::Decision) -> Result<Decision, Fault> {

@@ -5,7 +5,7 @@ use unrip_core::event::canonical as core;
 use super::bindings::shared::unrip::types::canonical as wit;
 use super::{amount_in, attributes_in, attributes_out, filled, nonsense};
 use crate::CanonicalEvent;
-use crate::error::Fault;
+use crate::fault::Fault;
 
 pub(crate) fn event_in(event: wit::Event) -> Result<CanonicalEvent, Fault> {
     Ok(match event {
@@ -147,7 +147,7 @@ fn trade_out(event: &core::Trade) -> wit::Trade {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::FaultKind;
+    use crate::fault::FaultKind;
 
     fn demand(amount_in: Option<&str>, amount_out: Option<&str>) -> wit::SwapDemand {
         wit::SwapDemand {

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use unrip_core::{Amount, Timestamp};
 
-use crate::error::{Fault, FaultKind, Rejection};
-use crate::fault::bounded;
+use crate::classify::bounded;
+use crate::fault::{Fault, FaultKind, Rejection};
 use bindings::shared::unrip::types::common;
 
 /// Bytes of a code or a decline reason: it becomes a metric label.

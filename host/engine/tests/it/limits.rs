@@ -1,0 +1,135 @@
+//! A module that traps, loops, eats, floods or miscounts loses the record in hand, and nothing else.
+
+use serde_json::json;
+use unrip_engine::normalizer::{CanonicalEvent, Normalizer};
+use unrip_engine::{FaultKind, Limits, Rejection};
+
+use crate::fixtures::{normalizer, raw};
+
+/// Small enough to be reached at once.
+fn tight() -> Limits {
+    Limits { memory_bytes_max: 16 << 20, call_ms_max: 100, output_bytes_max: 1 << 20, ..Limits::default() }
+}
+
+fn worker() -> Normalizer {
+    normalizer(&tight(), json!({})).unwrap()
+}
+
+/// The fault of a record alone, after which the same worker goes on.
+fn fault_of(bytes: &str) -> (FaultKind, String) {
+    let mut worker = worker();
+    let outcome = worker.normalize(&[raw(bytes)]).unwrap().pop().unwrap();
+    let Err(Rejection::Fault(fault)) = outcome else { panic!("{bytes}: {outcome:?}") };
+    assert_eq!(calls(&mut worker), 1, "{bytes}: the instance is not new");
+    (fault.kind, fault.text)
+}
+
+/// How many calls the worker's instance has had, this one included.
+fn calls(worker: &mut Normalizer) -> u32 {
+    let events = worker.normalize(&[raw("ok")]).unwrap().remove(0).unwrap();
+    let CanonicalEvent::SwapDemand(demand) = &events[0] else { panic!("{events:?}") };
+    demand.attributes["calls"].parse().unwrap()
+}
+
+#[test]
+fn each_overrun_is_told_by_its_kind() {
+    for (bytes, kind, says) in [
+        ("trap", FaultKind::Trap, "unreachable"),
+        ("loop", FaultKind::Time, "call_ms_max"),
+        ("memory", FaultKind::Memory, "memory_bytes_max"),
+        ("stack", FaultKind::Stack, "stack_bytes_max"),
+        ("flood", FaultKind::Output, "output_bytes_max"),
+        ("flood-list", FaultKind::Output, "output_bytes_max"),
+        ("log-flood", FaultKind::Output, "output_bytes_max"),
+        ("text", FaultKind::Output, "utf-8"),
+        ("few", FaultKind::Count, "0 results for 1"),
+        ("many", FaultKind::Count, "2 results for 1"),
+    ] {
+        let (found, text) = fault_of(bytes);
+        assert_eq!(found, kind, "{bytes}: {text}");
+        assert!(text.to_lowercase().contains(says), "{bytes}: {text}");
+    }
+}
+
+#[test]
+fn a_trap_says_where_it_was() {
+    let (_, text) = fault_of("trap");
+    assert!(text.contains("panic"), "{text}");
+}
+
+#[test]
+fn one_hostile_record_in_a_batch_loses_itself_alone() {
+    for hostile in ["trap", "loop", "memory", "few", "flood"] {
+        let mut worker = worker();
+        let batch: Vec<_> = ["ok", "two", hostile, "none", "reject", "ok"].into_iter().map(raw).collect();
+        let outcomes = worker.normalize(&batch).unwrap();
+        let events: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().map(Vec::len).ok()).collect();
+        assert_eq!(events, [Some(1), Some(2), None, Some(0), None, Some(1)], "{hostile}");
+        assert!(matches!(&outcomes[2], Err(Rejection::Fault(_))), "{hostile}: {:?}", outcomes[2]);
+        assert!(matches!(&outcomes[4], Err(Rejection::Reject { .. })), "{hostile}: {:?}", outcomes[4]);
+    }
+}
+
+#[test]
+fn what_fails_only_in_company_is_not_lost() {
+    let outcomes = worker().normalize(&[raw("crowd"), raw("ok"), raw("crowd")]).unwrap();
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+}
+
+#[test]
+fn a_sound_worker_keeps_its_instance() {
+    let mut worker = worker();
+    assert_eq!((calls(&mut worker), calls(&mut worker), calls(&mut worker)), (1, 2, 3));
+}
+
+#[test]
+fn results_that_make_no_sense_are_faults_of_their_record() {
+    let mut worker = worker();
+    let outcomes = worker.normalize(&[raw("amount"), raw("amounts"), raw("ok")]).unwrap();
+    for (outcome, says) in outcomes.iter().zip(["1.5", "both amounts"]) {
+        let Err(Rejection::Fault(fault)) = outcome else { panic!("{outcome:?}") };
+        assert!(fault.kind == FaultKind::Output && fault.text.contains(says), "{fault}");
+    }
+    assert!(outcomes[2].is_ok());
+}
+
+#[test]
+fn a_rejection_keeps_its_meaning_code_and_words() {
+    let outcomes = worker().normalize(&[raw("reject"), raw("retry"), raw("fatal")]).unwrap();
+    let (code, text) = || -> (String, String) { ("no_sense".into(), "it says so".into()) }();
+    let same = || (code.clone(), text.clone());
+    let expected = [
+        Rejection::Reject { code: same().0, text: same().1 },
+        Rejection::RetryAfter { ms: 7, code: same().0, text: same().1 },
+        Rejection::Fatal { code: same().0, text: same().1 },
+    ];
+    assert_eq!(outcomes, expected.map(Err));
+}
+
+#[test]
+fn an_instance_made_anew_is_configured_as_the_first() {
+    let mut worker = normalizer(&tight(), json!({"b": 1, "a": 2})).unwrap();
+    for bytes in ["ok", "trap", "ok"] {
+        if let Ok(events) = &worker.normalize(&[raw(bytes)]).unwrap()[0] {
+            let CanonicalEvent::SwapDemand(demand) = &events[0] else { panic!("{events:?}") };
+            assert_eq!(demand.attributes["config"], r#"{"a":2,"b":1}"#);
+        }
+    }
+}
+
+#[test]
+fn two_workers_give_the_same_for_the_same() {
+    let batch: Vec<_> = ["ok", "two", "reject", "amount", "trap"].into_iter().map(raw).collect();
+    assert_eq!(worker().normalize(&batch).unwrap(), worker().normalize(&batch).unwrap());
+}
+
+#[test]
+fn more_log_lines_than_allowed_are_cut_and_counted() {
+    let lines = crate::worlds::captured(|| {
+        assert_eq!(worker().normalize(&[raw("log")]).unwrap(), [Ok(Vec::new())]);
+    });
+    let written: Vec<_> = lines.iter().filter(|line| line.contains("line ")).collect();
+    assert_eq!(written.len(), 64);
+    assert!(written.iter().all(|line| line.len() < 1_300 && line.contains("fixture/normalize")));
+    assert!(lines.iter().any(|line| line.contains("936")), "the rest is not counted");
+}
