@@ -5,6 +5,7 @@
 
 mod config;
 mod connections;
+mod faults;
 mod metrics;
 mod module;
 mod outbox;

@@ -1,0 +1,226 @@
+//! Ingest with a real component and a real broker, against a venue that sends whatever it likes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
+use unrip_bus::{BusConfig, Isolation, LogReader, Record, read_to_end};
+use unrip_core::event::dead::DeadLetter;
+use unrip_core::event::raw::RawFrame;
+use unrip_core::partition::partition_for;
+use unrip_core::{Envelope, id, topic};
+use unrip_ingest::IngestConfig;
+use unrip_service::{Context, RoleConfig, RunError, topics};
+use unrip_testkit::{broker, components};
+
+const VENUE: &str = "near-intents";
+const PARTITIONS: i32 = 3;
+/// A test that hangs fails.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn config(brokers: &str, ws: &str, dir: &Path) -> IngestConfig {
+    let component = components::component("near-intents-ingest").unwrap();
+    std::fs::write(dir.join("token"), "a-token\n").unwrap();
+    let text = format!(
+        "
+        [service]
+        venue = \"{VENUE}\"
+        [bus]
+        brokers = \"{brokers}\"
+        [module]
+        path = {component:?}
+        # A frame with a huge id overruns this: the module's fault.
+        limits = {{ output_bytes_max = 4096 }}
+        [module.grants]
+        websocket = [\"ws\"]
+        credential = [\"relay_token\"]
+        [module.config]
+        subscriptions = [\"quote\"]
+        [endpoints.ws]
+        url = \"{ws}\"
+        reconnect_min_ms = 5
+        [credentials.relay_token]
+        file = \"token\"
+        [ingest]
+        streams = [\"quote\"]
+        fault_wait_min_ms = 5
+        "
+    );
+    let config: IngestConfig = unrip_service::config::parse("ingest.toml", &text, dir, &[]).unwrap();
+    config.check().unwrap();
+    config
+}
+
+struct Relay(TcpListener);
+
+impl Relay {
+    async fn start() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    fn url(&self) -> String {
+        format!("ws://{}/ws", self.0.local_addr().unwrap())
+    }
+
+    /// A connection that has sent its token and its subscription.
+    async fn accept(&self) -> WebSocketStream<TcpStream> {
+        #[allow(clippy::result_large_err, reason = "the library's signature")]
+        let check = |request: &Request, response: Response| {
+            assert_eq!(request.headers()["authorization"], "Bearer a-token");
+            Ok(response)
+        };
+        let mut socket = accept_hdr_async(self.0.accept().await.unwrap().0, check).await.unwrap();
+        let subscribe = socket.next().await.unwrap().unwrap();
+        let subscribe: Value = serde_json::from_str(subscribe.to_text().unwrap()).unwrap();
+        assert_eq!((&subscribe["method"], &subscribe["params"][0]), (&json!("subscribe"), &json!("quote")));
+        socket
+    }
+}
+
+/// A quote event with spaces and an escape: what is recorded must be these bytes, not their meaning.
+fn quote(quote_id: &str) -> String {
+    format!(
+        "{{\"jsonrpc\": \"2.0\",\"method\":\"event\",\"params\":{{\"subscription\":\"s\",\"data\":{{\"quote_id\":\"{quote_id}\",\
+         \"defuse_asset_identifier_in\":\"nep141:\\u0061.near\",\"defuse_asset_identifier_out\":\"nep141:b.near\",\
+         \"exact_amount_in\":\"1000\",\"min_deadline_ms\":60000}}}}}} "
+    )
+}
+
+async fn all_records(bus: &BusConfig, topic: &str) -> Vec<Record> {
+    let mut records = Vec::new();
+    let reader = LogReader::open(bus, Vec::new(), Isolation::ReadCommitted).unwrap();
+    for partition in 0..PARTITIONS {
+        let (oldest, _) = reader.watermarks(topic, partition).await.unwrap();
+        records.extend(read_to_end(bus, topic, partition, oldest, Isolation::ReadCommitted).await.unwrap());
+    }
+    records
+}
+
+fn bus(brokers: &str) -> BusConfig {
+    serde_json::from_value(json!({ "brokers": brokers })).unwrap()
+}
+
+#[tokio::test]
+async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
+    let brokers = broker::for_tests().bootstrap().to_owned();
+    let bus = bus(&brokers);
+    topics::ensure(&bus, &topics::venue_topics(VENUE, &["quote".into()], &[], PARTITIONS)).await.unwrap();
+    let relay = Relay::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let context = Context::for_tests("ingest");
+    let running = unrip_ingest::run(config(&brokers, &relay.url(), dir.path()), context.clone());
+    let run = id::sha256_hex(relay.url().as_bytes())[..8].to_owned() + &context.ids.connection_id(context.clock.now());
+    let quotes: Vec<String> = (0..4).map(|n| quote(&format!("{run}-{n}"))).collect();
+    let long = "x".repeat(600_000);
+    let huge_id = quote(&"q".repeat(8_000));
+
+    let venue = async {
+        let mut socket = relay.accept().await;
+        for frame in [
+            &quotes[0],
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"s\"}",
+            "not json",
+            &long,
+            &quotes[1],
+            // The module fails on this one and begins anew, and so does its connection.
+            &huge_id,
+            &quotes[2],
+        ] {
+            socket.send(Message::text(frame)).await.unwrap();
+        }
+        let mut socket = relay.accept().await;
+        socket.get_mut().write_all(b"\x81\x03\xff{}").await.unwrap();
+        let mut socket = relay.accept().await;
+        socket.send(Message::text(&quotes[3])).await.unwrap();
+        while !context.metrics.render().contains("unrip_raw_events_total{stream=\"quote\"} 4") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(context.health.readiness().ready, "{:?}", context.health.readiness());
+        context.shutdown.cancel();
+    };
+    let both = async { tokio::join!(running, venue) };
+    tokio::time::timeout(PATIENCE, both).await.unwrap().0.unwrap();
+
+    let raw: Vec<(Record, Envelope<RawFrame>)> = all_records(&bus, &topic::raw(VENUE, "quote"))
+        .await
+        .into_iter()
+        .filter(|record| record.key.as_deref().is_some_and(|key| key.starts_with(run.as_bytes())))
+        .map(|record| (record.clone(), Envelope::decode(&record.value).unwrap()))
+        .collect();
+    let mut connections = Vec::new();
+    for (n, frame) in quotes.iter().enumerate() {
+        let key = format!("{run}-{n}").into_bytes();
+        let found: Vec<_> = raw.iter().filter(|(record, _)| record.key.as_ref() == Some(&key)).collect();
+        let [(record, event)] = found.as_slice() else { panic!("{n}: {found:?}") };
+        assert_eq!(event.raw_bytes().unwrap().unwrap(), frame.as_bytes());
+        assert_eq!(record.partition, partition_for(&key, PARTITIONS));
+        assert_eq!(event.payload.frame_seq, [0, 4, 6, 0][n]);
+        assert_eq!((event.causation_id, event.correlation_id), (None, Some(event.event_id)));
+        assert_eq!(event.module.as_ref().unwrap().name, "near-intents/ingest");
+        connections.push(event.payload.connection_id.clone());
+    }
+    assert_eq!((&connections[0], &connections[0]), (&connections[1], &connections[2]));
+
+    let mut dead: Vec<(u64, String, u64, bool)> = all_records(&bus, &topic::dead_frames(VENUE))
+        .await
+        .iter()
+        .map(|record| Envelope::<DeadLetter>::decode(&record.value).unwrap())
+        .filter(|letter| letter.payload.connection_id.as_ref() == Some(&connections[0]))
+        .map(|letter| {
+            let payload = letter.payload;
+            (payload.frame_seq.unwrap(), payload.reason_code, payload.original_length, payload.truncated)
+        })
+        .collect();
+    dead.sort();
+    let expected = [
+        (2, "unrecognised", 8, false),
+        (3, "frame_too_long", 600_000, true),
+        (5, "module_fault", huge_id.len() as u64, false),
+    ];
+    let expected = expected.map(|(seq, code, length, truncated)| (seq, code.to_owned(), length, truncated));
+    assert_eq!(dead, expected);
+    let page = context.metrics.render();
+    for line in [
+        "unrip_frames_total{ending=\"event\"} 4",
+        "unrip_frames_total{ending=\"unrecognised\"} 1",
+        "unrip_frames_total{ending=\"cut\"} 2",
+        "unrip_frames_total{ending=\"chatter\"} 1",
+        "unrip_frames_total{ending=\"module_fault\"} 1",
+        "unrip_dead_letters_total{reason=\"not_utf8\"} 1",
+        "unrip_records_acknowledged_total 8",
+    ] {
+        assert!(page.contains(line), "{line} is missing in\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn waits_for_a_broker_as_long_as_it_is_told() {
+    let relay = Relay::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    // A port that nobody listens on.
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut config = config(&nobody.to_string(), &relay.url(), dir.path());
+    config.service.start_timeout_ms = Some(50);
+    let context = Context::for_tests("ingest");
+    let ended = unrip_ingest::run(config.clone(), context.clone()).await;
+    assert!(matches!(ended, Err(RunError::Unavailable(_))), "{ended:?}");
+    assert!(!context.health.readiness().ready);
+
+    // Without a bound it waits, and stops when it is told.
+    config.service.start_timeout_ms = None;
+    let context = Context::for_tests("ingest");
+    let stop = async {
+        while !context.health.readiness().met.contains(&"module") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        context.shutdown.cancel();
+    };
+    let (ended, ()) = tokio::join!(unrip_ingest::run(config, context.clone()), stop);
+    assert!(ended.is_ok(), "{ended:?}");
+}
