@@ -1,1 +1,166 @@
-//! .
+//! The executor's configuration file.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use unrip_bus::BusConfig;
+use unrip_service::RoleConfig;
+use unrip_service::config::{ConfigPath, CredentialSlots, Endpoints, ModuleSection, ServiceSection};
+
+use crate::core::intake::Bounds;
+use crate::core::partition::Timing;
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What every service has.
+    pub service: ServiceSection,
+    /// The bus.
+    pub bus: BusConfig,
+    /// The executor component.
+    pub module: ModuleSection,
+    /// Named endpoints of the venue.
+    #[serde(default)]
+    pub endpoints: Endpoints,
+    /// Named credentials.
+    #[serde(default)]
+    pub credentials: CredentialSlots,
+    /// The executor itself.
+    pub execute: ExecuteSection,
+    /// Keys by their names.
+    #[serde(default)]
+    pub signer: BTreeMap<String, SignerSection>,
+}
+
+/// `[execute]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecuteSection {
+    /// Stable over restarts, another one for each executor.
+    pub executor_id: String,
+    /// Folder of the durable state; one per executor, on a local disk.
+    pub state_dir: ConfigPath,
+    /// Largest size of the state in bytes.
+    #[serde(default = "default_map_bytes")]
+    pub map_bytes: usize,
+    /// Silence after which the broker gives the partitions to others, in milliseconds.
+    #[serde(default = "default_session_timeout_ms")]
+    pub session_timeout_ms: u64,
+    /// How long a drain waits for answers, in milliseconds.
+    #[serde(default = "default_drain_timeout_ms")]
+    pub drain_timeout_ms: u64,
+    /// Without an answer for so long a command is in doubt, in milliseconds.
+    #[serde(default = "default_answer_timeout_ms")]
+    pub answer_timeout_ms: i64,
+    /// Commands in hand per partition; more are not read.
+    #[serde(default = "default_commands_open_max")]
+    pub commands_open_max: usize,
+    /// How far two clocks may differ, in milliseconds.
+    #[serde(default = "default_clock_skew_max_ms")]
+    pub clock_skew_max_ms: i64,
+    /// Furthest that a deadline may lie after the cause's time, in milliseconds.
+    #[serde(default = "default_deadline_max_ms")]
+    pub deadline_max_ms: i64,
+    /// Furthest that `dispatch_by` may lie after the cause's time, in milliseconds.
+    #[serde(default = "default_dispatch_window_max_ms")]
+    pub dispatch_window_max_ms: i64,
+    /// How results are published.
+    #[serde(default)]
+    pub publish: Publish,
+    /// Whether what only a development broker lacks is refused.
+    #[serde(default)]
+    pub production: bool,
+}
+
+/// How results are published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Publish {
+    /// In transactions where the broker has them, plain otherwise (refused in production).
+    #[default]
+    Auto,
+    /// In transactions only.
+    Transactional,
+    /// Plain, after reading back what is there: a crash may leave a repeat.
+    Plain,
+}
+
+/// `[signer.<key_id>]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignerSection {
+    /// The signing scheme.
+    pub scheme: Scheme,
+    /// The account that the key signs for.
+    pub account: String,
+    /// Whom its messages go to.
+    pub recipient: String,
+    /// File with the private key.
+    pub key_file: ConfigPath,
+}
+
+/// Signing schemes that the host has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheme {
+    /// NEP-413 with Ed25519.
+    Nep413,
+}
+
+impl ExecuteSection {
+    /// The bounds that commands must keep.
+    pub fn bounds(&self) -> Bounds {
+        Bounds {
+            deadline_max_ms: self.deadline_max_ms,
+            dispatch_window_max_ms: self.dispatch_window_max_ms,
+            clock_skew_max_ms: self.clock_skew_max_ms,
+        }
+    }
+
+    /// The protocol's time limits.
+    pub fn timing(&self) -> Timing {
+        Timing { answer_timeout_ms: self.answer_timeout_ms, ..Timing::default() }
+    }
+}
+
+impl RoleConfig for Config {
+    fn service(&self) -> &ServiceSection {
+        &self.service
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.execute.production && self.execute.publish == Publish::Plain {
+            return Err("execute.publish = \"plain\" may repeat a result after a crash; not in production".to_owned());
+        }
+        if self.execute.executor_id.is_empty() {
+            return Err("execute.executor_id is empty; give each executor its own".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn default_map_bytes() -> usize {
+    4 * 1_024 * 1_024 * 1_024
+}
+fn default_session_timeout_ms() -> u64 {
+    10_000
+}
+fn default_drain_timeout_ms() -> u64 {
+    10_000
+}
+fn default_answer_timeout_ms() -> i64 {
+    Timing::default().answer_timeout_ms
+}
+fn default_commands_open_max() -> usize {
+    1_000
+}
+fn default_clock_skew_max_ms() -> i64 {
+    Bounds::default().clock_skew_max_ms
+}
+fn default_deadline_max_ms() -> i64 {
+    Bounds::default().deadline_max_ms
+}
+fn default_dispatch_window_max_ms() -> i64 {
+    Bounds::default().dispatch_window_max_ms
+}

@@ -2,11 +2,11 @@
 
 use heed::{RoTxn, RwTxn, WithTls};
 use sha2::{Digest, Sha256};
-use unrip_core::event::journal::{JournalClaim, JournalEvidence};
+use unrip_core::event::journal::JournalEvidence;
 use unrip_core::{CommandId, Uuid};
 
 use super::env::{Store, StoreError};
-use super::record::{Checkpoint, Unpublished};
+use super::record::{Checkpoint, KeptClaim, Unpublished};
 use crate::core::fold::{Entry, Fence, FoldStore, FoldView};
 
 /// A snapshot of one partition's fold.
@@ -36,7 +36,7 @@ impl PartitionView<'_> {
     }
 
     /// The valid claim of a command, while its result is unpublished.
-    pub fn claim(&self, id: &CommandId) -> Result<Option<JournalClaim>, StoreError> {
+    pub fn claim(&self, id: &CommandId) -> Result<Option<KeptClaim>, StoreError> {
         self.store.get(&self.txn, self.store.dbs.claims, &id_key(self.partition, id))
     }
 
@@ -133,10 +133,10 @@ mod reads {
     }
     /// Claims are kept until their result is published, so this reads what is open and little more.
     pub(super) fn open_claims(store: &Store, txn: &RoTxn<'_>, partition: i32, venue: &str) -> Result<Vec<Entry>, StoreError> {
-        let claims: Vec<JournalClaim> = store.list(txn, store.dbs.claims, &partition.to_be_bytes())?;
+        let claims: Vec<KeptClaim> = store.list(txn, store.dbs.claims, &partition.to_be_bytes())?;
         let mut open = Vec::new();
-        for claim in claims {
-            let entry = entry(store, txn, partition, &claim.command_id)?;
+        for kept in claims {
+            let entry = entry(store, txn, partition, &kept.claim.command_id)?;
             open.extend(entry.filter(|entry| entry.is_open() && entry.head.venue == venue));
         }
         Ok(open)

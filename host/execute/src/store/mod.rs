@@ -10,5 +10,5 @@ mod writer;
 
 pub use env::{Store, StoreError, StoreOptions};
 pub use fold::PartitionView;
-pub use record::{Checkpoint, Unpublished};
+pub use record::{Checkpoint, KeptClaim, Unpublished};
 pub use writer::{FoldedRecord, LogRecord, Writer};

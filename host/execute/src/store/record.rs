@@ -1,7 +1,7 @@
 //! What the store keeps beside the fold's entries.
 
 use serde::{Deserialize, Serialize};
-use unrip_core::event::journal::JournalOutcome;
+use unrip_core::event::journal::{JournalClaim, JournalOutcome};
 use unrip_core::{ModuleRef, Timestamp, Uuid};
 
 /// How far a partition's journal is folded, and what its beginning said.
@@ -36,4 +36,15 @@ pub struct Unpublished {
     pub action_digest: Option<String>,
     /// The module that prepared the action.
     pub module: Option<ModuleRef>,
+    /// `traceparent` of the outcome's record: the result goes on with its trace.
+    pub trace: Option<String>,
+}
+
+/// A valid claim, kept until its command's result is published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptClaim {
+    /// The claim.
+    pub claim: JournalClaim,
+    /// `traceparent` of its record.
+    pub trace: Option<String>,
 }

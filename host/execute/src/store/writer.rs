@@ -4,12 +4,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use heed::RwTxn;
-use unrip_core::event::journal::{JournalClaim, JournalEntry, JournalOutcome};
+use unrip_core::event::journal::{JournalEntry, JournalOutcome};
 use unrip_core::{CommandId, Timestamp};
 
 use super::env::{Store, StoreError};
 use super::fold::{PartitionFold, id_key, offset_key};
-use super::record::{Checkpoint, Unpublished};
+use super::record::{Checkpoint, KeptClaim, Unpublished};
 use crate::core::fold::{Applied, Fact, FoldView, Placed, apply};
 use crate::core::wire::JournalRecord;
 
@@ -25,6 +25,8 @@ pub struct LogRecord {
     pub partition: i32,
     /// The broker's time of its append (its own time where the broker does not stamp).
     pub appended_at: Timestamp,
+    /// Its `traceparent`.
+    pub trace: Option<String>,
     /// The record.
     pub record: JournalRecord,
 }
@@ -44,8 +46,8 @@ pub struct FoldedRecord {
 
 enum Job {
     Apply(Vec<LogRecord>),
-    Published { partition: i32, ids: Vec<CommandId>, result_next: i64 },
-    Forget { partition: i32 },
+    Published { partition: i32, ids: Vec<CommandId>, result_next: i64, done: SyncSender<()> },
+    Forget { partition: i32, done: SyncSender<()> },
 }
 
 /// A handle to the writer thread.
@@ -80,14 +82,21 @@ impl Writer {
         self.send(Job::Apply(records))
     }
 
-    /// Notes that these commands' results are on the result topic, which is read up to `result_next`.
+    /// Notes that these commands' results are on the result topic, which is read up to `result_next`. Blocks until it
+    /// is on disk.
     pub fn published(&self, partition: i32, ids: Vec<CommandId>, result_next: i64) -> Result<(), StoreError> {
-        self.send(Job::Published { partition, ids, result_next })
+        self.wait(|done| Job::Published { partition, ids, result_next, done })
     }
 
-    /// Drops a partition's fold: another log stands in its place.
+    /// Drops a partition's fold: another log stands in its place. Blocks until it is on disk.
     pub fn forget(&self, partition: i32) -> Result<(), StoreError> {
-        self.send(Job::Forget { partition })
+        self.wait(|done| Job::Forget { partition, done })
+    }
+
+    fn wait(&self, job: impl FnOnce(SyncSender<()>) -> Job) -> Result<(), StoreError> {
+        let (done, waited) = sync_channel(1);
+        self.send(job(done))?;
+        waited.recv().map_err(|_| StoreError::Stopped)
     }
 
     fn send(&self, job: Job) -> Result<(), StoreError> {
@@ -101,12 +110,16 @@ where
 {
     while let Ok(first) = queue.recv() {
         let mut txn = store.env.write_txn().map_err(|error| store.error(error))?;
-        let mut folded = Vec::new();
+        let (mut folded, mut waiting) = (Vec::new(), Vec::new());
         let rest = std::iter::from_fn(|| queue.try_recv().ok()).take(COMMIT_BATCHES_MAX - 1);
         for job in std::iter::once(first).chain(rest) {
-            work(store, &mut txn, job, &mut folded)?;
+            waiting.extend(work(store, &mut txn, job, &mut folded)?);
         }
         txn.commit().map_err(|error| store.error(error))?;
+        for done in waiting {
+            // Whoever waited may have been stopped meanwhile.
+            let _ = done.send(());
+        }
         if !folded.is_empty() {
             told(Ok(folded));
         }
@@ -114,42 +127,61 @@ where
     Ok(())
 }
 
-fn work(store: &Store, txn: &mut RwTxn<'_>, job: Job, folded: &mut Vec<FoldedRecord>) -> Result<(), StoreError> {
+/// Does one job; returns whom to tell after the commit.
+fn work(
+    store: &Store,
+    txn: &mut RwTxn<'_>,
+    job: Job,
+    folded: &mut Vec<FoldedRecord>,
+) -> Result<Option<SyncSender<()>>, StoreError> {
     match job {
         Job::Apply(records) => {
             for record in records {
                 folded.push(fold_one(store, txn, record)?);
             }
-            Ok(())
+            Ok(None)
         }
-        Job::Published { partition, ids, result_next } => published(store, txn, partition, &ids, result_next),
-        Job::Forget { partition } => forget(store, txn, partition),
+        Job::Published { partition, ids, result_next, done } => {
+            published(store, txn, partition, &ids, result_next)?;
+            Ok(Some(done))
+        }
+        Job::Forget { partition, done } => {
+            forget(store, txn, partition)?;
+            Ok(Some(done))
+        }
     }
 }
 
 fn fold_one(store: &Store, txn: &mut RwTxn<'_>, log: LogRecord) -> Result<FoldedRecord, StoreError> {
-    let LogRecord { partition, appended_at, record: JournalRecord { placed, entry } } = log;
+    let LogRecord { partition, appended_at, trace, record: JournalRecord { placed, entry } } = log;
     let mut fold = PartitionFold { store, txn, partition };
     let applied = apply(&mut fold, &placed)?;
-    keep(&mut fold, &placed, &applied, &entry)?;
+    keep(&mut fold, &placed, &applied, &entry, trace)?;
     checkpoint(&mut fold, &placed, &applied, &entry, appended_at)?;
     Ok(FoldedRecord { partition, appended_at, placed, applied })
 }
 
 /// Keeps the payloads that recovery and publication need.
-fn keep(fold: &mut PartitionFold<'_, '_>, placed: &Placed, applied: &Applied, entry: &JournalEntry) -> Result<(), StoreError> {
+fn keep(
+    fold: &mut PartitionFold<'_, '_>,
+    placed: &Placed,
+    applied: &Applied,
+    entry: &JournalEntry,
+    trace: Option<String>,
+) -> Result<(), StoreError> {
     let (store, partition) = (fold.store, fold.partition);
     match (entry, applied) {
         (JournalEntry::Claim(claim), Applied::ClaimValid) => {
-            store.put(fold.txn, store.dbs.claims, &id_key(partition, &claim.command_id), claim)
+            let kept = KeptClaim { claim: (**claim).clone(), trace };
+            store.put(fold.txn, store.dbs.claims, &id_key(partition, &claim.command_id), &kept)
         }
         (JournalEntry::Evidence(evidence), Applied::EvidenceNoted) => {
             store.put(fold.txn, store.dbs.evidence, &id_key(partition, &evidence.command_id), evidence)
         }
         (JournalEntry::Outcome(outcome), Applied::OutcomeValid) => {
-            let claim: Option<JournalClaim> =
+            let claim: Option<KeptClaim> =
                 store.get(fold.txn, store.dbs.claims, &id_key(partition, &outcome.command_id))?;
-            if let Some(unpublished) = unpublished(placed.offset, outcome, claim) {
+            if let Some(unpublished) = unpublished(placed.offset, outcome, claim, trace) {
                 store.put(fold.txn, store.dbs.unpublished, &offset_key(partition, placed.offset), &unpublished)?;
             }
             Ok(())
@@ -158,13 +190,18 @@ fn keep(fold: &mut PartitionFold<'_, '_>, placed: &Placed, applied: &Applied, en
     }
 }
 
-fn unpublished(offset: i64, outcome: &JournalOutcome, claim: Option<JournalClaim>) -> Option<Unpublished> {
+fn unpublished(
+    offset: i64,
+    outcome: &JournalOutcome,
+    claim: Option<KeptClaim>,
+    trace: Option<String>,
+) -> Option<Unpublished> {
     let (command, action_digest, module) = match claim {
-        Some(claim) => (claim.command, Some(claim.action_digest), Some(claim.module)),
+        Some(KeptClaim { claim, .. }) => (claim.command, Some(claim.action_digest), Some(claim.module)),
         // Neither claim nor command: a record that no executor of ours writes. There is nothing to answer to.
         None => (outcome.command.clone()?, None, None),
     };
-    Some(Unpublished { offset, outcome: outcome.clone(), command, action_digest, module })
+    Some(Unpublished { offset, outcome: outcome.clone(), command, action_digest, module, trace })
 }
 
 fn checkpoint(

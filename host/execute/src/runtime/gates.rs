@@ -1,0 +1,99 @@
+//! The kill switch as this process sees it, asked before a claim and again when the socket is ready.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use unrip_bus::{BusConfig, Isolation, LogReader, Record, read_to_end};
+use unrip_core::event::control::{ExecutionMode, FLEET, Mode, account_scope, venue_scope};
+use unrip_core::{Envelope, topic};
+use unrip_service::RunError;
+
+/// Open partitions and modes. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gates {
+    state: Arc<RwLock<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    modes: BTreeMap<String, Mode>,
+    active: BTreeSet<i32>,
+}
+
+impl Gates {
+    /// Why nothing of this account may be sent now; `None` if it may.
+    pub(crate) fn refusal(&self, venue: &str, account: &str) -> Option<&'static str> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        // No fleet record means halted.
+        let fleet = state.modes.get(FLEET).copied().unwrap_or(Mode::Halted);
+        let scopes = [venue_scope(venue), account_scope(venue, account)];
+        let strictest = scopes.iter().filter_map(|scope| state.modes.get(scope)).copied().fold(fleet, Mode::max);
+        match strictest {
+            Mode::Active => None,
+            // Positions are not known here, so reducing cannot be told from adding.
+            Mode::ReduceOnly => Some("reduce_only"),
+            Mode::Halted => Some("halted"),
+        }
+    }
+
+    /// Whether a partition is ours.
+    pub(crate) fn is_active(&self, partition: i32) -> bool {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).active.contains(&partition)
+    }
+
+    /// Opens or closes a partition.
+    pub(crate) fn set_active(&self, partition: i32, active: bool) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if active {
+            state.active.insert(partition);
+        } else {
+            state.active.remove(&partition);
+        }
+    }
+
+    fn set_mode(&self, record: &Record) {
+        let Some(scope) = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()) else { return };
+        let mode = match Envelope::<ExecutionMode>::decode(&record.value) {
+            Ok(envelope) => Some(envelope.payload.mode),
+            Err(_) if record.tombstone => None,
+            Err(error) => {
+                // Any doubt: do not send.
+                tracing::error!(scope, %error, "unreadable execution mode: taken as halted");
+                Some(Mode::Halted)
+            }
+        };
+        tracing::info!(scope, ?mode, "execution mode");
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        match mode {
+            Some(mode) => state.modes.insert(scope.to_owned(), mode),
+            None => state.modes.remove(scope),
+        };
+    }
+
+    /// Reads the switch to its end, then follows it.
+    pub(crate) async fn follow(&self, bus: &BusConfig) -> Result<(), RunError> {
+        let unavailable = |error: unrip_bus::Error| RunError::Unavailable(format!("{}: {error}", topic::EXECUTION_CONTROL));
+        let records =
+            read_to_end(bus, topic::EXECUTION_CONTROL, 0, 0, Isolation::ReadCommitted).await.map_err(unavailable)?;
+        let next = records.last().map_or(0, |record| record.offset + 1);
+        records.iter().for_each(|record| self.set_mode(record));
+        let from = vec![(topic::EXECUTION_CONTROL.to_owned(), 0, next)];
+        let mut reader = LogReader::open(bus, from, Isolation::ReadCommitted).map_err(unavailable)?;
+        let gates = self.clone();
+        tokio::spawn(async move {
+            loop {
+                match reader.next().await {
+                    Ok(records) => records.iter().for_each(|record| gates.set_mode(record)),
+                    Err(error) if error.is_retriable() => tracing::warn!(%error, "the kill switch is not read"),
+                    Err(error) => {
+                        // A switch that cannot be read is closed.
+                        tracing::error!(%error, "the kill switch cannot be read: halted");
+                        gates.state.write().unwrap_or_else(PoisonError::into_inner).modes.clear();
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! Results onto their topic, once: what is there is read first, what is missing follows in log order.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use unrip_bus::{BusConfig, Isolation, Outgoing, Producer, Transactor, TxnError, read_to_end};
+use unrip_core::event::result::TradeResult;
+use unrip_core::{CommandId, Envelope, topic};
+use unrip_service::clock::Clock;
+
+use super::records::Maker;
+use crate::config::Publish;
+use crate::store::{Store, StoreError, Unpublished, Writer};
+
+/// Results that share one transaction at most.
+const BATCH_RECORDS_MAX: usize = 500;
+/// Pause before a failed publication is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Publishes the results of one partition while it is ours.
+#[derive(Clone)]
+pub(crate) struct Publisher {
+    pub(crate) partition: i32,
+    pub(crate) bus: BusConfig,
+    pub(crate) producer: Producer,
+    pub(crate) store: Store,
+    pub(crate) writer: Writer,
+    pub(crate) maker: Maker,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) how: Publish,
+    /// Poked when an outcome is in the log.
+    pub(crate) poke: Arc<Notify>,
+    /// Cancelled when the partition is not ours any more.
+    pub(crate) stop: CancellationToken,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Bus(#[from] unrip_bus::Error),
+    #[error(transparent)]
+    Txn(#[from] TxnError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a result could not be encoded: {0}")]
+    Encode(#[from] serde_json::Error),
+}
+
+impl Publisher {
+    /// Runs until the partition is taken away.
+    pub(crate) async fn run(mut self) {
+        let stop = self.stop.clone();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.publish_all() => match ended {
+                    Err(Error::Txn(TxnError::Unsupported(_))) if self.how == Publish::Auto => {
+                        tracing::warn!(
+                            partition = self.partition,
+                            "this broker has no transactions: results are published plain, a crash may leave a repeat"
+                        );
+                        self.how = Publish::Plain;
+                    }
+                    // The transactor is dropped with the error; what is on the topic is read again before going on.
+                    Err(error) => {
+                        tracing::warn!(partition = self.partition, %error, "results not published yet");
+                        tokio::time::sleep(RETRY).await;
+                    }
+                    Ok(()) => {}
+                },
+            }
+        }
+    }
+
+    async fn publish_all(&self) -> Result<(), Error> {
+        let transactor = match self.how {
+            Publish::Plain => None,
+            Publish::Auto | Publish::Transactional => {
+                // One id per partition: the next owner fences this producer, and its open transaction is aborted.
+                let id = format!("unrip-exec-result-{}-{}", self.maker.venue, self.partition);
+                let transactor = Transactor::new(&self.bus, &id)?;
+                transactor.init().await?;
+                Some(transactor)
+            }
+        };
+        self.note_published().await?;
+        loop {
+            let unpublished = self.store.view(self.partition)?.unpublished()?;
+            let ours = unpublished.iter().filter(|one| self.is_ours(one));
+            for batch in ours.collect::<Vec<_>>().chunks(BATCH_RECORDS_MAX) {
+                self.publish(transactor.as_ref(), batch).await?;
+            }
+            self.poke.notified().await;
+        }
+    }
+
+    /// Partitions are shared by the executors of several venues; each publishes its own.
+    fn is_ours(&self, unpublished: &Unpublished) -> bool {
+        unpublished.command.get("venue").and_then(serde_json::Value::as_str) == Some(&self.maker.venue)
+    }
+
+    /// Reads what is on the topic since the last look.
+    async fn note_published(&self) -> Result<(), Error> {
+        let from = self.store.view(self.partition)?.checkpoint()?.map_or(0, |checkpoint| checkpoint.result_next);
+        let records =
+            read_to_end(&self.bus, topic::TRADE_RESULT, self.partition, from, Isolation::ReadCommitted).await?;
+        let id = |value: &[u8]| Some(Envelope::<TradeResult>::decode(value).ok()?.payload.command_id);
+        let there: BTreeSet<CommandId> = records.iter().filter_map(|record| id(&record.value)).collect();
+        let next = records.last().map_or(from, |record| record.offset + 1);
+        self.noted(there.into_iter().collect(), next).await
+    }
+
+    async fn publish(&self, transactor: Option<&Transactor>, batch: &[&Unpublished]) -> Result<(), Error> {
+        let now = self.clock.now();
+        let records: Result<Vec<Outgoing>, _> =
+            batch.iter().map(|one| self.maker.result(self.partition, one, now)).collect();
+        let positions = match transactor {
+            Some(transactor) => transactor.run(records?).await?,
+            None => {
+                let mut positions = Vec::new();
+                for record in records? {
+                    positions.push(self.producer.send(record).await?);
+                }
+                positions
+            }
+        };
+        let next = positions.last().map_or(0, |position| position.offset + 1);
+        self.noted(batch.iter().map(|one| one.outcome.command_id).collect(), next).await
+    }
+
+    /// Has the fold forget what is published; returns when it has, so that nothing is published twice.
+    async fn noted(&self, ids: Vec<CommandId>, next: i64) -> Result<(), Error> {
+        let (partition, writer) = (self.partition, self.writer.clone());
+        Ok(tokio::task::block_in_place(move || writer.published(partition, ids, next))?)
+    }
+}

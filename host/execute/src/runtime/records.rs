@@ -1,0 +1,114 @@
+//! Making the executor's records: journal, results, statuses.
+
+use serde::Serialize;
+use unrip_bus::Outgoing;
+use unrip_core::event::command::ExecuteTrade;
+use unrip_core::event::result::{Evidence, EvidenceKind, StatusState, TradeResult, TradeStatus};
+use unrip_core::{Envelope, ModuleRef, Payload, Timestamp, TraceParent, Uuid, id, topic};
+use unrip_service::Ids;
+
+use crate::core::partition::Known;
+use crate::store::Unpublished;
+
+/// The role's name in derived ids.
+const ROLE: &str = "execute";
+
+/// Makes records of one executor. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Maker {
+    pub(crate) venue: String,
+    pub(crate) source: String,
+    pub(crate) ids: Ids,
+}
+
+/// A command's envelope and the trace it came with.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    pub(crate) command: Envelope<ExecuteTrade>,
+    pub(crate) trace: Option<TraceParent>,
+}
+
+impl Maker {
+    /// A record of the journal, in its partition explicitly.
+    pub(crate) fn journal<P: Payload + Serialize>(
+        &self,
+        partition: i32,
+        key: &str,
+        event_id: Uuid,
+        cause: Option<&Cause>,
+        payload: P,
+        now: Timestamp,
+    ) -> Result<Outgoing, serde_json::Error> {
+        let mut envelope = Envelope::root(event_id, &self.venue, &self.source, now, payload);
+        envelope.causation_id = cause.map(|cause| cause.command.event_id);
+        envelope.correlation_id = cause.and_then(|cause| cause.command.correlation_id);
+        self.outgoing(topic::JOURNAL, partition, key, &envelope, cause.and_then(|cause| cause.trace))
+    }
+
+    /// The result of an outcome: the same outcome gives the same id and payload.
+    pub(crate) fn result(&self, partition: i32, unpublished: &Unpublished, now: Timestamp) -> Result<Outgoing, serde_json::Error> {
+        let command: Envelope<ExecuteTrade> = serde_json::from_value(unpublished.command.clone())?;
+        let outcome = &unpublished.outcome;
+        let payload = TradeResult {
+            command_id: outcome.command_id,
+            idempotency_key: command.payload.idempotency_key.clone(),
+            execution_key: command.payload.execution_key.clone(),
+            venue_ref: command.payload.venue_ref.clone(),
+            status: outcome.status,
+            result_code: outcome.result_code.clone(),
+            note: outcome.note.clone(),
+            evidence: outcome.evidence.clone(),
+        };
+        let module = match outcome.evidence.as_ref().map(|evidence| evidence.kind) {
+            Some(EvidenceKind::VenueAnswer | EvidenceKind::VenueQuery | EvidenceKind::ChainQuery) => unpublished.module.clone(),
+            // A gate, a limit or the clock decided, not the module.
+            _ => None,
+        };
+        let event_id = id::derived_event_id(command.event_id, ROLE, TradeResult::EVENT_TYPE, 0);
+        let envelope = Envelope::derived(event_id, &command, now, module, payload);
+        let trace = unpublished.trace.as_deref().and_then(|trace| trace.parse().ok());
+        self.outgoing(topic::TRADE_RESULT, partition, &outcome.command_id.to_string(), &envelope, trace)
+    }
+
+    /// A fact that ends nothing.
+    pub(crate) fn status(
+        &self,
+        partition: i32,
+        cause: &Cause,
+        state: StatusState,
+        detail: Option<String>,
+        module: Option<ModuleRef>,
+        now: Timestamp,
+    ) -> Result<Outgoing, serde_json::Error> {
+        let command = &cause.command;
+        let id = command.payload.command_id;
+        let payload = TradeStatus { command_id: id, venue_ref: command.payload.venue_ref.clone(), state, detail };
+        let event_id = id::derived_event_id(command.event_id, ROLE, TradeStatus::EVENT_TYPE, state.index());
+        let envelope = Envelope::derived(event_id, command, now, module, payload);
+        self.outgoing(topic::TRADE_STATUS, partition, &id.to_string(), &envelope, cause.trace)
+    }
+
+    fn outgoing<P: Payload>(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: &str,
+        envelope: &Envelope<P>,
+        trace: Option<TraceParent>,
+    ) -> Result<Outgoing, serde_json::Error> {
+        let trace = trace.map_or_else(|| self.ids.trace(), |trace| trace.child(self.ids.span_id()));
+        Ok(Outgoing {
+            topic: topic.to_owned(),
+            partition: Some(partition),
+            key: key.as_bytes().to_vec(),
+            value: envelope.encode()?,
+            headers: envelope.headers(trace),
+        })
+    }
+}
+
+/// Evidence as the journal writes it.
+pub(crate) fn evidence(known: Known, action_digest: Option<String>) -> Evidence {
+    let Known { kind, received_at, venue_time, detail } = known;
+    Evidence { kind, received_at, venue_time, action_digest, detail }
+}

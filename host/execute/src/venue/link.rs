@@ -1,0 +1,259 @@
+//! The executor's own websocket and its standing questions.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use std::collections::BTreeMap;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use unrip_engine::executor::{Connect, Inbound, Outbound, Query, StandingQuestion, Statement};
+use unrip_service::clock::Clock;
+use unrip_service::config::{CredentialSlots, Endpoints};
+use unrip_service::net::HttpResponse;
+use unrip_service::net::credentials::Credentials;
+use unrip_service::net::http::Client;
+use unrip_service::net::ws::{Connection, Event, Options, Sender, Target};
+use unrip_service::{Condition, Ids, RunError};
+
+use super::{Awaited, Desk, Facts, Heard};
+
+/// The shortest pause between two askings of a standing question, in milliseconds.
+const QUESTION_EVERY_MS_MIN: u32 = 100;
+/// Answers that are awaited at once; beyond it nothing is sent.
+pub(super) const AWAITED_MAX: usize = 65_536;
+
+/// The way to the venue. Cheap to clone.
+#[derive(Clone)]
+pub struct Link {
+    pub(super) desk: Desk,
+    pub(super) client: Client,
+    pub(super) sender: watch::Receiver<Option<Sender>>,
+    pub(super) request_ids: Arc<AtomicU64>,
+    pub(super) awaited: Arc<Mutex<BTreeMap<u64, Awaited>>>,
+    pub(super) heard: mpsc::Sender<Heard>,
+    facts: Facts,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Link")
+    }
+}
+
+/// What the link is made of.
+pub struct LinkParts<'a> {
+    /// The module.
+    pub desk: Desk,
+    /// Named endpoints.
+    pub endpoints: &'a Endpoints,
+    /// HTTP endpoints that are granted.
+    pub granted_http: &'a [String],
+    /// Named credentials.
+    pub slots: &'a CredentialSlots,
+    /// Credential slots that are granted.
+    pub granted_credentials: &'a [String],
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids of connections.
+    pub ids: Ids,
+    /// Met while the websocket is open.
+    pub connected: Condition,
+    /// Ends it all.
+    pub shutdown: CancellationToken,
+}
+
+impl Link {
+    /// Opens the way to the venue: the module says which websocket to keep and what to ask.
+    pub async fn open(parts: LinkParts<'_>, heard: mpsc::Sender<Heard>) -> Result<Self, RunError> {
+        let LinkParts { desk, endpoints, clock, .. } = &parts;
+        let credentials = Credentials::new(parts.slots, parts.granted_credentials);
+        let client = Client::new(endpoints, parts.granted_http, credentials.clone(), Arc::clone(clock))
+            .map_err(|error| RunError::Config(error.to_string()))?;
+        let gone = || RunError::Module("the module's thread has ended".to_owned());
+        let fault = |fault: unrip_engine::Fault| RunError::Module(fault.to_string());
+        let (connect, questions) = desk
+            .ask(|executor| Ok((executor.connection()?, executor.standing_questions()?)))
+            .await
+            .ok_or_else(gone)?
+            .map_err(fault)?;
+        let (set_sender, sender) = watch::channel(None);
+        // Request ids start at the process's start time in ms and never repeat within it.
+        let first_id = clock.now().millis().max(0) as u64;
+        let link = Self {
+            desk: desk.clone(),
+            client,
+            sender,
+            request_ids: Arc::new(AtomicU64::new(first_id)),
+            awaited: Arc::default(),
+            heard,
+            facts: Facts::default(),
+        };
+        match connect {
+            Some(connect) => link.keep_websocket(&parts, &connect, credentials, set_sender)?,
+            None => parts.connected.met(),
+        }
+        for question in questions {
+            tokio::spawn(link.clone().keep_asking(question, Arc::clone(clock), parts.shutdown.clone()));
+        }
+        Ok(link)
+    }
+
+    /// What is known from standing questions.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Takes the awaited answer of a request that this connection asked.
+    pub fn take_awaited(&self, request_id: u64, connection_id: Option<&str>) -> Option<Awaited> {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = awaited.get(&request_id)?;
+        if asked.connection_id.as_deref() != connection_id {
+            return None;
+        }
+        awaited.remove(&request_id)
+    }
+
+    /// Takes everything whose answer this connection would have brought.
+    pub fn take_lost(&self, connection_id: &str) -> Vec<Awaited> {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = |asked: &Awaited| asked.connection_id.as_deref() == Some(connection_id);
+        awaited.extract_if(.., |_, asked| lost(asked)).map(|(_, asked)| asked).collect()
+    }
+
+    /// Stops awaiting answers that nobody wants any more.
+    pub fn forget_unless(&self, wanted: impl Fn(&Awaited) -> bool) {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        awaited.retain(|_, asked| wanted(asked));
+    }
+
+    /// Asks one question by HTTP; no response if it could not be asked.
+    pub async fn ask(&self, query: Query) -> (String, Option<HttpResponse>) {
+        let Query { tag, request } = query;
+        match self.client.send(request).await {
+            Ok(response) => (tag, Some(response)),
+            Err(error) => {
+                tracing::warn!(%error, "a question to the venue was not answered");
+                (tag, None)
+            }
+        }
+    }
+
+    fn keep_websocket(
+        &self,
+        parts: &LinkParts<'_>,
+        connect: &Connect,
+        credentials: Credentials,
+        set_sender: watch::Sender<Option<Sender>>,
+    ) -> Result<(), RunError> {
+        let endpoint = parts.endpoints.get(&connect.endpoint).ok_or_else(|| {
+            RunError::Config(format!("endpoints.{}: missing; the module connects there", connect.endpoint))
+        })?;
+        let target = Target::new(endpoint, &connect.path, &connect.headers);
+        let (clock, ids) = (Arc::clone(&parts.clock), parts.ids.clone());
+        let connection = Connection::keep(target, credentials, Options::of(endpoint), clock, ids, &parts.shutdown);
+        tokio::spawn(self.clone().listen(connection, set_sender, parts.connected.clone()));
+        Ok(())
+    }
+
+    async fn listen(self, mut connection: Connection, set_sender: watch::Sender<Option<Sender>>, connected: Condition) {
+        while let Some(event) = connection.next().await {
+            match event {
+                Event::Opened(sender) => {
+                    if self.greet(&sender).await {
+                        connected.met();
+                        set_sender.send_replace(Some(sender));
+                    } else {
+                        sender.close();
+                    }
+                }
+                Event::Frame(frame) => {
+                    let connection_id = Some(frame.connection_id.to_string());
+                    self.read(Inbound::Frame(frame.message), connection_id).await;
+                }
+                Event::CutFrame(cut) => tracing::warn!(flaw = cut.flaw.code(), reason = cut.reason, "frame not read"),
+                Event::Closed { connection_id, reason } => {
+                    tracing::warn!(connection_id, reason, "venue connection closed");
+                    set_sender.send_replace(None);
+                    connected.missing(&reason);
+                    if self.heard.send(Heard::Closed { connection_id }).await.is_err() {
+                        return;
+                    }
+                }
+                Event::Unopened { reason } => {
+                    tracing::warn!(reason, "venue connection not opened");
+                    connected.missing(&reason);
+                }
+            }
+        }
+    }
+
+    /// Says what the module wants said on a fresh connection.
+    async fn greet(&self, sender: &Sender) -> bool {
+        let first_id = self.request_ids.load(Ordering::SeqCst);
+        let frames = match self.desk.ask(move |executor| executor.on_open(first_id)).await {
+            Some(Ok(frames)) => frames,
+            Some(Err(fault)) => {
+                tracing::error!(%fault, "the module could not say what to send on open");
+                return false;
+            }
+            None => return false,
+        };
+        self.request_ids.fetch_add(frames.len() as u64, Ordering::SeqCst);
+        for outbound in frames {
+            match outbound {
+                Outbound::Frame(message) => {
+                    if let Err(reason) = sender.send(message).await {
+                        tracing::warn!(reason, "could not greet the venue");
+                        return false;
+                    }
+                }
+                Outbound::Http(_) => tracing::error!("the module wants HTTP on open; only frames are sent there"),
+            }
+        }
+        true
+    }
+
+    /// Has the module read something and tells what it says. Facts go their own way.
+    pub(super) async fn read(&self, inbound: Inbound, connection_id: Option<String>) {
+        let statements = match self.desk.ask(move |executor| executor.read(&inbound)).await {
+            Some(Ok(statements)) => statements,
+            Some(Err(fault)) => {
+                // Decides nothing: what it was about stays awaited and ends in doubt.
+                tracing::error!(%fault, "the module could not read what came");
+                return;
+            }
+            None => return,
+        };
+        let _ = self.heard.send(Heard::Said { connection_id, statements }).await;
+    }
+
+    async fn keep_asking(self, question: StandingQuestion, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
+        let every = Duration::from_millis(question.every_ms.max(QUESTION_EVERY_MS_MIN).into());
+        let mut interval = tokio::time::interval(every);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = interval.tick() => {}
+            }
+            let asked_at = clock.now();
+            let answer = self.ask(question.query.clone()).await;
+            let Some(read) = self.desk.ask(move |executor| executor.read(&Inbound::Response(answer))).await else {
+                return;
+            };
+            match read {
+                Ok(statements) => {
+                    for statement in statements {
+                        match statement {
+                            Statement::Fact((name, value)) => self.facts.set(name, value, asked_at),
+                            other => tracing::debug!(?other, "a standing question's answer said something else"),
+                        }
+                    }
+                }
+                Err(fault) => tracing::error!(%fault, "the module could not read a standing question's answer"),
+            }
+        }
+    }
+}
