@@ -123,3 +123,35 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::write(&fresh, text)?;
     std::fs::rename(&fresh, path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("http://{address}{path}")).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn tells_live_from_ready_and_names_what_is_missing() {
+        crate::net::install_tls_provider();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("address");
+        let (health, metrics) = (Health::new(), Registry::new());
+        metrics.counter("unrip_frames_total", "Frames.").inc();
+        let bus = health.condition("bus", "connection refused");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = serve(any, Some(&file), health, metrics, CancellationToken::new()).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), address.to_string());
+        assert_eq!(get(address, "/live").await.0, 200);
+        let (status, body) = get(address, "/ready").await;
+        assert_eq!(status, 503);
+        assert_eq!(body, r#"{"ready":false,"met":[],"missing":[{"name":"bus","detail":"connection refused"}]}"#);
+        bus.met();
+        assert_eq!(get(address, "/ready").await, (200, r#"{"ready":true,"met":["bus"],"missing":[]}"#.to_owned()));
+        assert!(get(address, "/metrics").await.1.contains("unrip_frames_total 1"));
+        let taken = serve(address, None, Health::new(), Registry::new(), CancellationToken::new()).await;
+        assert!(taken.unwrap_err().to_string().contains("service.admin_listen"));
+    }
+}

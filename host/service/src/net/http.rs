@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -60,6 +61,8 @@ pub struct Client {
     endpoints: Arc<BTreeMap<String, Endpoint>>,
     credentials: Credentials,
     clock: Arc<dyn Clock>,
+    /// The last `{timestamp-ms}`: venues take it as a nonce, so no two requests get the same one.
+    stamped: Arc<AtomicI64>,
 }
 
 impl Client {
@@ -83,7 +86,7 @@ impl Client {
             .build()
             .map_err(|error| HttpError::Invalid { endpoint: "*".to_owned(), reason: chain(&error) })?;
         let endpoints = granted.map(|(name, endpoint)| (name.clone(), endpoint.clone())).collect();
-        Ok(Self { client, endpoints: Arc::new(endpoints), credentials, clock })
+        Ok(Self { client, endpoints: Arc::new(endpoints), credentials, clock, stamped: Arc::default() })
     }
 
     /// Sends one request, once.
@@ -111,7 +114,7 @@ impl Client {
         let invalid = |reason: String| HttpError::Invalid { endpoint: request.endpoint.clone(), reason };
         let url = join(&endpoint.url, &request.path).map_err(invalid)?;
         let method = Method::from_bytes(request.method.as_bytes()).map_err(|error| invalid(error.to_string()))?;
-        let millis = self.clock.now().millis().to_string();
+        let millis = next_stamp(&self.stamped, self.clock.now().millis()).to_string();
         let stamp = |bytes: &[u8]| match request.mac {
             Some(_) => replace(bytes, TIME_OF_SENDING.as_bytes(), millis.as_bytes()),
             None => bytes.to_vec(),
@@ -219,9 +222,21 @@ fn chain(error: &reqwest::Error) -> String {
     text
 }
 
+/// The time, or one more than the last one given out.
+fn next_stamp(last: &AtomicI64, now: i64) -> i64 {
+    let later = |last: i64| now.max(last.saturating_add(1));
+    match last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(later(last))) {
+        Ok(last) | Err(last) => later(last),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::{ConfigPath, CredentialSlot};
+    use crate::net::Header;
 
     #[test]
     fn stays_at_its_endpoint() {
@@ -237,7 +252,94 @@ mod tests {
     }
 
     #[test]
+    fn no_two_requests_get_the_same_time_of_sending() {
+        let last = AtomicI64::new(0);
+        assert_eq!([7, 7, 3, 20].map(|now| next_stamp(&last, now)), [7, 8, 9, 20]);
+    }
+
+    #[test]
     fn puts_the_time_of_sending_everywhere() {
         assert_eq!(replace(b"nonce={timestamp-ms}&x={timestamp-ms}", b"{timestamp-ms}", b"7"), b"nonce=7&x=7");
+    }
+
+    /// A venue's HTTP side: says what it was sent, answers too long, redirects, or never.
+    async fn venue() -> String {
+        use axum::extract::Request;
+        use axum::http::{StatusCode, header::LOCATION};
+        use axum::routing::{any, get};
+
+        let echo = async |request: Request| {
+            let headers = request.headers();
+            let text = |name: &str| headers.get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
+            format!("{} {} {} {}", request.method(), request.uri(), text("authorization"), text("x-sign"))
+        };
+        let router = axum::Router::new()
+            .route("/api/echo", any(echo))
+            .route("/api/long", get(async || vec![b'x'; BODY_BYTES_MAX + 1]))
+            .route("/api/away", get(async || (StatusCode::FOUND, [(LOCATION, "/api/echo")])))
+            .route("/api/never", get(std::future::pending::<()>));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}/api")
+    }
+
+    struct At(i64);
+
+    impl Clock for At {
+        fn now(&self) -> unrip_core::Timestamp {
+            unrip_core::Timestamp::from_millis(self.0)
+        }
+    }
+
+    fn client(url: &str, secret: &Path) -> Client {
+        let text = format!("[rpc]\nurl = {url:?}\nrequest_timeout_ms = 200\n[other]\nurl = {url:?}\n");
+        let endpoints: Endpoints = toml::from_str(&text).unwrap();
+        let slot = CredentialSlot { file: ConfigPath::new(secret) };
+        let credentials = Credentials::all(&[("key".to_owned(), slot)].into());
+        Client::new(&endpoints, &["rpc".to_owned()], credentials, Arc::new(At(1_700))).unwrap()
+    }
+
+    fn request(path: &str) -> HttpRequest {
+        let (endpoint, method) = ("rpc".to_owned(), "GET".to_owned());
+        HttpRequest { endpoint, method, path: path.to_owned(), headers: vec![], body: vec![], mac: None }
+    }
+
+    #[tokio::test]
+    async fn sends_to_granted_endpoints_with_what_the_host_fills_in() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "Jefe").unwrap();
+        let client = client(&venue().await, secret.path());
+        let bearer = Header { name: "authorization".into(), value: HeaderValue::Bearer("key".into()) };
+        let mac = RequestMac {
+            credential: "key".into(),
+            algorithm: MacAlgorithm::HmacSha256,
+            key_encoding: ByteEncoding::Raw,
+            message: b"at {timestamp-ms}".to_vec(),
+            hashed_with_prefix: None,
+            header: "x-sign".into(),
+            encoding: ByteEncoding::Hex,
+        };
+        let sent = HttpRequest { headers: vec![bearer], mac: Some(mac), ..request("/echo?a=b") };
+        let answer = client.send(sent).await.unwrap();
+        let sign = hex::encode(mac::hmac_sha256(b"Jefe", b"at 1700"));
+        let expected = format!("GET /api/echo?a=b Bearer Jefe {sign}");
+        assert_eq!((answer.status, answer.body), (200, expected.into_bytes()));
+        assert_eq!(client.send(request("/away")).await.unwrap().status, 302, "a redirect is an answer");
+        let ungranted = HttpRequest { endpoint: "other".into(), ..request("/echo") };
+        assert!(matches!(client.send(ungranted).await, Err(HttpError::Endpoint(_))));
+    }
+
+    #[tokio::test]
+    async fn bounds_what_it_waits_for_and_reads() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        let client = client(&venue().await, secret.path());
+        assert!(matches!(client.send(request("/long")).await, Err(HttpError::TooLong(_))));
+        let error = client.send(request("/never")).await.unwrap_err().to_string();
+        assert!(error.contains("timed out"), "{error}");
+        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let client = self::client(&format!("http://{nobody}"), secret.path());
+        let error = client.send(request("/echo")).await.unwrap_err().to_string();
+        assert!(error.contains("cannot connect"), "{error}");
     }
 }
