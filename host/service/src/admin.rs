@@ -142,7 +142,8 @@ mod tests {
         metrics.counter("unrip_frames_total", "Frames.").inc();
         let bus = health.condition("bus", "connection refused");
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let address = serve(any, Some(&file), health, metrics, CancellationToken::new()).await.unwrap();
+        let address =
+            serve(any, Some(&file), health, metrics, Pages::default(), CancellationToken::new()).await.unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), address.to_string());
         assert_eq!(get(address, "/live").await.0, 200);
         let (status, body) = get(address, "/ready").await;
@@ -151,7 +152,8 @@ mod tests {
         bus.met();
         assert_eq!(get(address, "/ready").await, (200, r#"{"ready":true,"met":["bus"],"missing":[]}"#.to_owned()));
         assert!(get(address, "/metrics").await.1.contains("unrip_frames_total 1"));
-        let taken = serve(address, None, Health::new(), Registry::new(), CancellationToken::new()).await;
+        let taken =
+            serve(address, None, Health::new(), Registry::new(), Pages::default(), CancellationToken::new()).await;
         assert!(taken.unwrap_err().to_string().contains("service.admin_listen"));
     }
 }
