@@ -17,7 +17,8 @@ use unrip_core::partition::partition_for;
 use unrip_core::{Envelope, id, topic};
 use unrip_ingest::IngestConfig;
 use unrip_service::{Context, RoleConfig, RunError, topics};
-use unrip_testkit::{broker, components};
+use unrip_testkit::broker::{self, Broker, BrokerChoice};
+use unrip_testkit::components;
 
 const VENUE: &str = "near-intents";
 const PARTITIONS: i32 = 3;
@@ -223,4 +224,44 @@ async fn waits_for_a_broker_as_long_as_it_is_told() {
     };
     let (ended, ()) = tokio::join!(unrip_ingest::run(config, context.clone()), stop);
     assert!(ended.is_ok(), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn loses_nothing_while_the_broker_is_away() {
+    const BURST: usize = 2_000;
+    let data = tempfile::tempdir().unwrap();
+    let mut broker = Broker::start(BrokerChoice { own: true, ..BrokerChoice::default() }, data.path()).unwrap();
+    let brokers = broker.bootstrap().to_owned();
+    let bus = bus(&brokers);
+    topics::ensure(&bus, &topics::venue_topics(VENUE, &["quote".into()], &[], PARTITIONS)).await.unwrap();
+    let relay = Relay::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let context = Context::for_tests("ingest");
+    let running = unrip_ingest::run(config(&brokers, &relay.url(), dir.path()), context.clone());
+    let until = async |line: String| {
+        while !context.metrics.render().contains(&line) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let venue = async {
+        let mut socket = relay.accept().await;
+        socket.send(Message::text(quote("before"))).await.unwrap();
+        until("unrip_records_acknowledged_total 1\n".into()).await;
+        tokio::task::block_in_place(|| broker.kill()).unwrap();
+        for n in 0..BURST {
+            socket.send(Message::text(quote(&format!("away-{n}")))).await.unwrap();
+        }
+        while context.health.readiness().ready {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::task::block_in_place(|| broker.restart()).unwrap();
+        until(format!("unrip_records_acknowledged_total {}\n", BURST + 1)).await;
+        context.shutdown.cancel();
+    };
+    let both = async { tokio::join!(running, venue) };
+    tokio::time::timeout(PATIENCE, both).await.unwrap().0.unwrap();
+    let mut keys: Vec<_> = all_records(&bus, &topic::raw(VENUE, "quote")).await.into_iter().map(|r| r.key).collect();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), BURST + 1);
 }
