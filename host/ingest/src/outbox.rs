@@ -72,15 +72,16 @@ impl Confirm {
                 Ok(delivery) => self.patiently(delivery).await,
                 Err(error) => Err(error),
             };
-            if let Err(error) = first {
-                self.again(outgoing, error).await;
-            }
-            self.metrics.acknowledged.inc();
+            let topic = match first {
+                Ok(()) => outgoing.topic,
+                Err(error) => self.again(outgoing, error).await,
+            };
+            self.metrics.produced.inc(&topic);
         }
     }
 
-    /// Until the broker holds the record. The same id twice is a repeat that every reader recognises.
-    async fn again(&mut self, mut outgoing: Outgoing, mut error: Error) {
+    /// Until the broker holds the record; in which topic. The same id twice is a repeat that every reader recognises.
+    async fn again(&mut self, mut outgoing: Outgoing, mut error: Error) -> String {
         loop {
             if let (Error::Refused { .. }, Some(letter)) = (&error, self.bury.letter(&outgoing, &error)) {
                 // A record that will never be taken must not hold back all others.
@@ -101,7 +102,7 @@ impl Confirm {
                 Err(error) => Err(error),
             };
             match sent {
-                Ok(()) => return,
+                Ok(()) => return outgoing.topic,
                 Err(next) => error = next,
             }
         }

@@ -38,6 +38,7 @@ const UNRECOGNISED: &str = "unrecognised";
 pub async fn run(config: IngestConfig, context: Context) -> Result<(), RunError> {
     let loaded = context.health.condition("module", "loading");
     let connected = context.health.condition("connection", "waiting for the broker");
+    let metrics = Metrics::new(&context.metrics);
     let watch = BusWatch::start(&config.bus, &context.health, &context.shutdown);
     let module = Module::start(config.module.clone()).await?;
     check_venue(&config, &module)?;
@@ -52,7 +53,6 @@ pub async fn run(config: IngestConfig, context: Context) -> Result<(), RunError>
             return Err(RunError::Unavailable(text));
         }
     }
-    let metrics = Metrics::new(&context.metrics);
     let venue = config.service.venue.clone();
     let maker = Maker { venue, streams: config.ingest.streams.clone(), ids: context.ids.clone() };
     let bury = Bury { maker: maker.clone(), clock: context.clock.clone(), dead: metrics.dead.clone() };
