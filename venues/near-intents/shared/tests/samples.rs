@@ -1,5 +1,7 @@
 //! Every sample frame, through the ingestor's sorting, the normalizer and the executor's reading.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
 use std::collections::BTreeMap;
 
 use near_intents_shared::execute::{Statement, Verdict, read_frame};

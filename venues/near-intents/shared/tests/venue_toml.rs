@@ -1,5 +1,7 @@
 //! `venue.toml` configures these components, and its example pairs answer a good share of the samples.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
 use std::collections::BTreeMap;
 
 use near_intents_shared::normalize::{Canonical, normalize};
