@@ -49,7 +49,7 @@ pub enum LoadError {
     },
     /// WebAssembly, but not a component.
     #[error(
-        "module {path} is a core WebAssembly module, not a component: wrap it with wit-component (`unrip component`, `cargo component build` or `wasm-tools component new`)"
+        "module {path} is a core WebAssembly module, not a component: wrap it with `cargo component build`, `wasm-tools component new` or the wit-component library"
     )]
     CoreModule {
         /// The file.
