@@ -34,18 +34,25 @@ fn read_blocking(
     from: i64,
     isolation: Isolation,
 ) -> Result<Vec<Record>, Error> {
-    let consumer = consumer(config, isolation, true)?;
-    let (low, high) = watermarks(&consumer, topic, partition)?;
+    let reading = consumer(config, isolation, true)?;
+    let (low, high) = watermarks(&reading, topic, partition)?;
+    if from > high && isolation == Isolation::ReadCommitted {
+        // Written, and not stable yet: the end of an open transaction, or of one whose markers are on their way.
+        let (_, written) = watermarks(&consumer(config, Isolation::ReadUncommitted, false)?, topic, partition)?;
+        if from <= written {
+            return Ok(Vec::new());
+        }
+    }
     if !(low..=high).contains(&from) {
         return Err(Error::OutOfRange { topic: topic.to_owned(), partition, offset: from, low, high });
     }
     if from == high {
         return Ok(Vec::new());
     }
-    assign(&consumer, &[(topic.to_owned(), partition, from)])?;
+    assign(&reading, &[(topic.to_owned(), partition, from)])?;
     let (mut records, mut bytes, mut progress) = (Vec::new(), 0, Instant::now());
     while progress.elapsed() < Duration::from_secs(READ_TO_END_STALL_S_MAX) {
-        match consumer.poll(POLL) {
+        match reading.poll(POLL) {
             None => {}
             Some(Ok(message)) => {
                 let record = Record::from_message(&message);
