@@ -1,4 +1,5 @@
 //! Ingest with a real component and a real broker, against a venue that sends whatever it likes.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 use std::path::Path;
 use std::time::Duration;
