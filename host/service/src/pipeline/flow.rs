@@ -17,6 +17,8 @@ use crate::run::{Context, RunError};
 
 /// How long the last commit and leaving the group may take.
 const STOP_WAIT: Duration = Duration::from_secs(5);
+/// How long one commit may take; the next one carries its offsets too.
+const COMMIT_WAIT: Duration = Duration::from_secs(3);
 /// Before the group is joined anew after a final error of the consumer.
 const REJOIN_PAUSE: Duration = Duration::from_secs(1);
 
@@ -279,7 +281,9 @@ impl Flow {
         }
         let offsets =
             self.finished.iter().map(|((topic, partition), next)| (topic.clone(), *partition, *next)).collect();
-        match self.consumer.commit(offsets).await {
+        let away = || Error::Retriable { operation: "commit", reason: "no answer yet".to_owned() };
+        let commit = tokio::time::timeout(COMMIT_WAIT, self.consumer.commit(offsets));
+        match commit.await.unwrap_or_else(|_| Err(away())) {
             Ok(()) => self.finished.clear(),
             // Another member does it again: the same ids.
             Err(error @ Error::NotOwner { .. }) => {

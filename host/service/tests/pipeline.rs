@@ -1,0 +1,301 @@
+//! The consume, transform, produce, commit loop on a real broker.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Producer, Record};
+use unrip_core::Envelope;
+use unrip_core::event::dead::DeadLetter;
+use unrip_core::topic::{Retention, TopicSpec, dead};
+use unrip_service::pipeline::{self, Ended, PipelineSection, Setup, Step, Transform};
+use unrip_service::{Context, RunError};
+use unrip_testkit::broker::{self, Broker, BrokerChoice};
+
+/// Nothing here takes so long; it only keeps a failing test from hanging.
+const WAIT: Duration = Duration::from_secs(90);
+
+/// Writes each record's text to the output topic; some texts ask for something else.
+struct Echo {
+    output: String,
+    calls: Arc<Mutex<BTreeMap<String, u32>>>,
+}
+
+impl Transform for Echo {
+    fn transform(&mut self, records: &[Record]) -> Result<Vec<Step>, Ended> {
+        let step = |record: &Record| {
+            let text = String::from_utf8(record.value.clone()).unwrap();
+            let calls = {
+                let mut calls = self.calls.lock().unwrap();
+                *calls.entry(text.clone()).and_modify(|calls| *calls += 1).or_insert(1)
+            };
+            let output = Outgoing {
+                topic: self.output.clone(),
+                partition: None,
+                key: record.key.clone().unwrap_or_default(),
+                value: format!("{text} of {}/{}", record.partition, record.offset).into_bytes(),
+                headers: vec![],
+            };
+            let (code, reason) = ("odd".to_owned(), "odd text".to_owned());
+            match text.as_str() {
+                text if text.starts_with("bad") => Step::dead(code, reason),
+                text if text.starts_with("half") => Step::Dead { outputs: vec![output], code, text: reason },
+                text if text.starts_with("thrice") && calls < 3 => Step::RetryAfter { ms: 5, code, text: reason },
+                text if text.starts_with("never") => Step::RetryAfter { ms: 5, code, text: reason },
+                text if text.starts_with("big") => Step::Done(vec![Outgoing { value: vec![b'x'; 3 << 20], ..output }]),
+                _ => Step::Done(vec![output]),
+            }
+        };
+        if records.iter().any(|record| record.value == b"fatal") {
+            return Err(Ended("cannot go on".into()));
+        }
+        Ok(records.iter().map(step).collect())
+    }
+}
+
+struct Bench {
+    bus: BusConfig,
+    input: String,
+    output: String,
+    producer: Producer,
+    calls: Arc<Mutex<BTreeMap<String, u32>>>,
+    options: PipelineSection,
+}
+
+struct Running {
+    context: Context,
+    task: JoinHandle<Result<(), RunError>>,
+}
+
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(WAIT, future).await.unwrap_or_else(|_| panic!("{what}: not within {WAIT:?}"))
+}
+
+impl Bench {
+    async fn new(bus: BusConfig) -> Self {
+        let (input, output) = (broker::unique_topic("pipe.in"), broker::unique_topic("pipe.out"));
+        let spec = |name: &str| TopicSpec {
+            name: name.to_owned(),
+            partitions: 2,
+            retention: Retention::Time(3_600_000),
+            log_append_time: false,
+        };
+        let specs = [spec(&input), spec(&output), spec(&dead(&input))];
+        soon("topics", Admin::new(&bus).unwrap().ensure_topics(&specs)).await.unwrap();
+        let producer = Producer::new(&bus).unwrap();
+        let options =
+            PipelineSection { session_timeout_ms: 6_000, retry_attempts_max: 4, ..PipelineSection::default() };
+        Self { bus, input, output, producer, calls: Arc::default(), options }
+    }
+
+    async fn shared() -> Self {
+        let bootstrap = tokio::task::spawn_blocking(|| broker::for_tests().bootstrap().to_owned()).await.unwrap();
+        Self::new(BusConfig::at(bootstrap)).await
+    }
+
+    fn run(&self) -> Running {
+        let context = Context::for_tests("test");
+        let setup = Setup {
+            bus: self.bus.clone(),
+            group: format!("group.{}", self.input),
+            topics: vec![self.input.clone()],
+            venue: "a-venue".into(),
+            options: self.options.clone(),
+            start_timeout_ms: None,
+        };
+        let echo = Echo { output: self.output.clone(), calls: self.calls.clone() };
+        let for_task = context.clone();
+        let task = tokio::spawn(async move { pipeline::run(setup, Box::new(echo), &for_task).await });
+        Running { context, task }
+    }
+
+    /// All on partition 0, in this order.
+    async fn feed(&self, texts: &[&str]) {
+        for text in texts {
+            let (key, value) = (b"k".to_vec(), text.as_bytes().to_vec());
+            let record = Outgoing { topic: self.input.clone(), partition: Some(0), key, value, headers: vec![] };
+            soon("feed", self.producer.send(record)).await.unwrap();
+        }
+    }
+
+    async fn outputs(&self, count: usize) -> Vec<String> {
+        let records = read(&self.bus, &self.output, count).await;
+        records.into_iter().map(|record| String::from_utf8(record.value).unwrap()).collect()
+    }
+
+    async fn dead_letters(&self, count: usize) -> Vec<Envelope<DeadLetter>> {
+        let records = read(&self.bus, &dead(&self.input), count).await;
+        records.iter().map(|record| Envelope::decode(&record.value).unwrap()).collect()
+    }
+}
+
+/// Waits until the topic holds so many records.
+async fn read(bus: &BusConfig, topic: &str, count: usize) -> Vec<Record> {
+    let from = (0..2).map(|partition| (topic.to_owned(), partition, 0)).collect();
+    let mut reader = LogReader::open(bus, from, Isolation::ReadCommitted).unwrap();
+    let mut records = Vec::new();
+    soon("records", async {
+        while records.len() < count {
+            match reader.next().await {
+                Ok(more) => records.extend(more),
+                Err(error) => assert!(error.is_retriable(), "{error}"),
+            }
+        }
+    })
+    .await;
+    records
+}
+
+impl Running {
+    async fn stop(self) {
+        self.context.shutdown.cancel();
+        soon("stop", self.task).await.unwrap().unwrap();
+    }
+
+    /// As `kill -9` of the process would: nothing more is committed.
+    async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+fn texts(outputs: &[String]) -> Vec<&str> {
+    outputs.iter().map(|output| output.split(' ').next().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_the_same_again_when_killed_before_the_commit_and_nothing_again_when_stopped() {
+    let mut bench = Bench::shared().await;
+    // So long that nothing is committed before the end.
+    bench.options.commit_interval_ms = 60_000;
+    let first = bench.run();
+    bench.feed(&["a", "b", "c"]).await;
+    let before = bench.outputs(3).await;
+    first.kill().await;
+
+    let second = bench.run();
+    let after = bench.outputs(6).await;
+    assert_eq!(after[3..], before[..], "the same records with the same content");
+    second.stop().await;
+
+    // The stop committed: only what is new comes.
+    let third = bench.run();
+    bench.feed(&["d"]).await;
+    let all = bench.outputs(7).await;
+    assert_eq!(texts(&all)[6], "d");
+    third.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buries_what_cannot_be_processed_and_goes_on() {
+    let bench = Bench::shared().await;
+    let running = bench.run();
+    bench.feed(&["a", "bad", "half", "big", "b"]).await;
+    assert_eq!(texts(&bench.outputs(3).await), ["a", "half", "b"]);
+    let letters = bench.dead_letters(3).await;
+    let bytes: Vec<_> = letters.iter().map(|letter| letter.raw_bytes().unwrap().unwrap()).collect();
+    assert_eq!(bytes, [&b"bad"[..], b"half", b"big"]);
+    let codes: Vec<&str> = letters.iter().map(|letter| letter.payload.reason_code.as_str()).collect();
+    assert_eq!(codes, ["odd", "odd", "output_refused"]);
+    assert_eq!(letters[0].payload.source_topic.as_ref(), Some(&bench.input));
+    assert_eq!((letters[0].payload.source_partition, letters[0].payload.source_offset), (Some(0), Some(1)));
+    assert!(running.context.health.readiness().ready, "{:?}", running.context.health.readiness());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_a_partition_a_bounded_time_and_keeps_its_order() {
+    let bench = Bench::shared().await;
+    let running = bench.run();
+    bench.feed(&["a", "thrice", "b", "never", "c"]).await;
+    assert_eq!(texts(&bench.outputs(4).await), ["a", "thrice", "b", "c"]);
+    let letters = bench.dead_letters(1).await;
+    assert_eq!(letters[0].raw_bytes().unwrap().unwrap(), b"never");
+    assert_eq!(letters[0].payload.reason, "odd text (given up after 4 retries)");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_when_the_module_cannot_go_on() {
+    let bench = Bench::shared().await;
+    let running = bench.run();
+    bench.feed(&["fatal"]).await;
+    let ended = soon("end", running.task).await.unwrap();
+    assert!(matches!(&ended, Err(RunError::Module(text)) if text == "cannot go on"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waits_for_a_broker_that_goes_away_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("broker");
+    let choice = BrokerChoice { own: true, ..BrokerChoice::default() };
+    let start = tokio::task::spawn_blocking(move || Broker::start(choice, &data));
+    let mut broker = soon("broker", start).await.unwrap().unwrap();
+    let bench = Bench::new(BusConfig::at(broker.bootstrap())).await;
+    let running = bench.run();
+    bench.feed(&["a"]).await;
+    bench.outputs(1).await;
+
+    broker.kill().unwrap();
+    let health = running.context.health.clone();
+    soon("not ready", async {
+        while health.readiness().ready {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let back = tokio::task::spawn_blocking(move || broker.restart().map(|()| broker));
+    let _broker = soon("restart", back).await.unwrap().unwrap();
+    bench.feed(&["b"]).await;
+    let outputs = bench.outputs(2).await;
+    // What was not committed before the end may come again.
+    assert!(texts(&outputs).contains(&"a"));
+    soon("b", async {
+        let mut count = 2;
+        while !texts(&bench.outputs(count).await).contains(&"b") {
+            count += 1;
+        }
+    })
+    .await;
+    soon("ready", async {
+        while !health.readiness().ready {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stops_when_asked_while_no_broker_was_ever_there() {
+    // A port that was free a moment ago; nothing listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let setup = Setup {
+        bus: BusConfig::at(free.to_string()),
+        group: "g".into(),
+        topics: vec!["in".into()],
+        venue: "a-venue".into(),
+        options: PipelineSection::default(),
+        start_timeout_ms: None,
+    };
+    let echo = || Box::new(Echo { output: "out".into(), calls: Arc::default() });
+    let context = Context::for_tests("test");
+    let (for_task, for_setup) = (context.clone(), setup.clone());
+    let task = tokio::spawn(async move { pipeline::run(for_setup, echo(), &for_task).await });
+    soon("named", async {
+        while context.health.readiness().missing.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(!context.health.readiness().ready);
+    context.shutdown.cancel();
+    soon("stop", task).await.unwrap().unwrap();
+
+    let bounded = Setup { start_timeout_ms: Some(200), ..setup };
+    let ended = soon("end", pipeline::run(bounded, echo(), &Context::for_tests("test"))).await;
+    assert!(matches!(ended, Err(RunError::Unavailable(_))), "{ended:?}");
+}
