@@ -86,6 +86,9 @@ fn compile(
     let mut command = Command::new(cargo);
     command.current_dir(workspace_root).args(["build", "--release", "--target", TARGET]);
     command.arg("--message-format=json-render-diagnostics");
+    for name in crate::process::package_variables() {
+        command.env_remove(name);
+    }
     packages.iter().for_each(|package| {
         command.args(["-p", package]);
     });

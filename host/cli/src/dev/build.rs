@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use unrip_testkit::components::{BuiltComponent, build_components};
-use unrip_testkit::process::{Process, Spec, describe, tail};
+use unrip_testkit::process::{Process, Spec, describe, package_variables, tail};
 
 use super::say::Say;
 use crate::error::Error;
@@ -106,6 +106,7 @@ async fn cargo<'a>(
     let spec = Spec::new(name, std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), &log)
         .args(args)
         .dir(&workspace.root)
+        .unset(package_variables())
         .env("CARGO_TARGET_DIR", workspace.target_dir().display().to_string())
         .env("CARGO_TERM_COLOR", "never");
     let mut cargo = Process::spawn(spec).map_err(|error| Error::Unavailable(error.to_string()))?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use toml::Table;
-use unrip_testkit::fake_relay::{AccountConfig, FakeVenue, FakeVenueConfig};
+use unrip_testkit::fake_relay::{AccountConfig, FakeVenue, FakeVenueConfig, Ledger};
 
 use super::config::{SignerKey, credential_files, endpoints_needed, merge, signer_keys};
 use super::secrets;
@@ -90,7 +90,9 @@ fn settings_of(
         table.try_into().map_err(|error| Error::Usage(format!("settings of the fake {}: {error}", venue.name)))?;
     config.dir = dir.join("fake-venue");
     config.quotes.per_second = args.rate;
-    config.quotes.max = args.quotes;
+    // The fake venue counts over the life of its ledger, the arguments count this run.
+    let before = Ledger::read(&config.dir.join("ledger.jsonl")).map_or(0, |ledger| ledger.quotes().count() as u64);
+    config.quotes.max = args.quotes.map(|quotes| quotes.saturating_add(before));
     config.quotes.samples = config.quotes.samples.map(|samples| venue.dir.join(samples));
     if let Some(token) = token {
         config.token = token;

@@ -28,6 +28,8 @@ pub struct Spec {
     pub args: Vec<String>,
     /// Environment added to ours.
     pub envs: BTreeMap<String, String>,
+    /// Variables of our environment that it does not get.
+    pub unset: Vec<String>,
     /// Working directory; ours if absent.
     pub dir: Option<PathBuf>,
     /// Both output streams are appended here.
@@ -84,6 +86,7 @@ impl Spec {
             program: program.into(),
             args: Vec::new(),
             envs: BTreeMap::new(),
+            unset: Vec::new(),
             dir: None,
             log: log.into(),
         }
@@ -98,6 +101,12 @@ impl Spec {
     /// Adds an environment variable.
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.envs.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Keeps variables of our environment from it.
+    pub fn unset<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.unset.extend(names.into_iter().map(Into::into));
         self
     }
 
@@ -119,6 +128,9 @@ impl Spec {
     fn command(&self) -> Result<Command, Error> {
         let (out, err) = self.open_log()?;
         let mut command = Command::new(&self.program);
+        for name in &self.unset {
+            command.env_remove(name);
+        }
         command.args(&self.args).envs(&self.envs).stdin(Stdio::null()).stdout(out).stderr(err);
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
@@ -237,6 +249,17 @@ pub fn describe(exit: ExitStatus) -> String {
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => exit.to_string(),
     }
+}
+
+/// What `cargo run` and `cargo test` tell a program about its own package. Another cargo must not inherit it: some build
+/// scripts depend on these variables, and would be run again each time that they come and go.
+pub fn package_variables() -> Vec<String> {
+    const PREFIXES: [&str; 5] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_CFG_"];
+    const NAMES: [&str; 3] = ["CARGO_PRIMARY_PACKAGE", "OUT_DIR", "LD_LIBRARY_PATH"];
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names
+        .filter(|name| NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+        .collect()
 }
 
 /// The last `lines` lines of a file; empty if it cannot be read.

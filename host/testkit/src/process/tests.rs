@@ -88,3 +88,12 @@ fn says_which_program_cannot_be_started() {
     let error = Process::spawn(spec).unwrap_err().to_string();
     assert!(error.contains("ghost") && error.contains("/no/such/program"), "{error}");
 }
+
+#[tokio::test]
+async fn keeps_variables_of_our_package_from_other_cargos() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = Spec::new("env", "sh", dir.path().join("env.log")).args(["-c", "echo ${CARGO_PKG_NAME-unset} $MINE"]);
+    let mut process = Process::spawn(spec.unset(package_variables()).env("MINE", "set")).unwrap();
+    process.wait(SOON).await.unwrap();
+    assert_eq!(process.log_tail(1), "unset set");
+}
