@@ -56,7 +56,7 @@ pub struct Envelope<P> {
 /// Which code made a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModuleRef {
-    /// As the component describes itself, e.g. `near-intents/normalize`.
+    /// As the component describes itself, `<venue>/<role>`.
     pub name: String,
     /// The component's own version.
     pub version: String,

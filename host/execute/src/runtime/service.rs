@@ -36,6 +36,8 @@ pub(crate) struct Service {
     pub(super) ctx: Context,
     pub(super) incarnation: Uuid,
     pub(super) partitions: i32,
+    /// The newest append time of the journal that was read: our clock never counts as earlier.
+    pub(super) newest_append: Timestamp,
     pub(super) store: Store,
     pub(super) writer: Writer,
     pub(super) producer: Producer,
@@ -173,6 +175,7 @@ async fn start(
         config,
         ctx,
         partitions,
+        newest_append: Timestamp::default(),
         store,
         writer,
         producer,
@@ -342,6 +345,7 @@ impl Service {
         match input {
             Input::Folded(records) => {
                 for FoldedRecord { partition, appended_at, placed, applied } in records.map_err(state)? {
+                    self.newest_append = self.newest_append.max(appended_at);
                     self.step(partition, Event::Folded { placed, applied, appended_at }).await?;
                 }
                 Ok(())

@@ -14,8 +14,7 @@ use super::records::Cause;
 use crate::core::fold::Head;
 use crate::core::partition::Partition;
 
-/// How long a command is remembered after its deadline, in milliseconds: settlement news come late (near-intents notes:
-/// p99 356 s).
+/// How long a command is remembered after its deadline, in milliseconds: settlement news may come minutes late.
 pub(crate) const REMEMBERED_MS: i64 = 900_000;
 
 /// One partition.
@@ -80,8 +79,9 @@ impl Slot {
 
     /// Forgets commands whose settlement nobody waits for any more.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
-        self.held.retain(|_, held| {
-            held.ended.is_none() || now < held.cause.command.payload.deadline.plus_millis(REMEMBERED_MS)
+        let core = &self.core;
+        self.held.retain(|id, held| {
+            core.holds(id) || now < held.cause.command.payload.deadline.plus_millis(REMEMBERED_MS)
         });
     }
 

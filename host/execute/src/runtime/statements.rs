@@ -101,7 +101,7 @@ impl Service {
 
     /// The time that counts: never earlier than the newest append that was read.
     pub(super) fn now(&self) -> Timestamp {
-        self.ctx.clock.now()
+        self.ctx.clock.now().max(self.newest_append)
     }
 }
 

@@ -1,0 +1,240 @@
+//! What one executor does about one partition: a state machine that is stepped with events and answers with effects.
+//!
+//! Safety order: any doubt means do not send; never resend; never guess. `Dispatch` is asked for exactly once per
+//! valid claim of this incarnation, after the claim came back from the log and the fold is on disk; only an attempt
+//! that handed over no byte may be repeated, and only until `dispatch_by`.
+
+mod commands;
+mod ending;
+mod log;
+mod time;
+mod venue;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unrip_core::{CommandId, Timestamp, Uuid};
+
+pub use super::effect::*;
+use super::fold::{FoldView, Head};
+use super::intake::Bounds;
+
+/// Time limits of the machine, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Timing {
+    /// After this long without a reading back, a fence, outcome or skip is appended again.
+    pub append_retry_ms: i64,
+    /// After this long without an answer, a command is in doubt.
+    pub answer_timeout_ms: i64,
+    /// How often the module is asked again after `not-yet`.
+    pub prepare_retry_ms: i64,
+    /// Added to the longest deadline when commands of an earlier life may still be open.
+    pub embargo_margin_ms: i64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { append_retry_ms: 5_000, answer_timeout_ms: 10_000, prepare_retry_ms: 50, embargo_margin_ms: 5_000 }
+    }
+}
+
+/// Where this executor stands with the partition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Not ours: a warm standby.
+    Standby,
+    /// The fence is appended and not read back.
+    Fencing {
+        /// Its id.
+        event_id: Uuid,
+        /// When it was appended last.
+        at: Timestamp,
+    },
+    /// Ours.
+    Active {
+        /// Id of our fence.
+        event_id: Uuid,
+        /// Offset of our fence.
+        fence_offset: i64,
+    },
+    /// Being handed over: nothing new is begun.
+    Draining {
+        /// Offset of our fence.
+        fence_offset: i64,
+    },
+    /// A newer fence exists: nothing may be done but tell what is heard.
+    Fenced {
+        /// Offset of the fence that was ours.
+        fence_offset: i64,
+    },
+}
+
+/// A command in hand.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Open {
+    head: Head,
+    stage: Stage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    /// The module was asked; no claim was appended.
+    Preparing,
+    /// Ask the module again at this time; no claim was appended.
+    Waiting(Timestamp),
+    /// The claim is appended and not read back.
+    Claiming { fence_offset: i64 },
+    /// The one send was asked for.
+    Dispatching,
+    /// No byte was handed over; to be tried again.
+    Unsent,
+    /// Bytes were handed over at this time.
+    Awaiting(Timestamp),
+    /// The outcome is unknown; ask again at this time, or an answer is awaited.
+    Doubt(Option<Timestamp>),
+    /// The outcome is appended (at this time) and not read back.
+    Ending { at: Timestamp, ending: Ending },
+    /// The outcome that noted evidence says is appended (at this time) and not read back.
+    Adopting { at: Timestamp },
+}
+
+/// One partition as this executor sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Partition {
+    venue: String,
+    bounds: Bounds,
+    timing: Timing,
+    phase: Phase,
+    floor: Timestamp,
+    first_fence_at: Option<Timestamp>,
+    earlier_life: bool,
+    embargo_until: Option<Timestamp>,
+    open: BTreeMap<CommandId, Open>,
+    /// Skips appended and not read back, by command offset.
+    skips: BTreeMap<i64, Skip>,
+    /// Offsets of commands that were read and that the journal does not hold yet.
+    unjournaled: BTreeSet<i64>,
+    next_offset: i64,
+    committed: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Skip {
+    id: Option<CommandId>,
+    code: &'static str,
+    at: Timestamp,
+}
+
+type Effects = Vec<Effect>;
+
+impl Partition {
+    /// A partition that is not this executor's.
+    pub fn new(venue: &str, bounds: Bounds, timing: Timing) -> Self {
+        Self {
+            venue: venue.to_owned(),
+            bounds,
+            timing,
+            phase: Phase::Standby,
+            floor: Timestamp::from_micros(0),
+            first_fence_at: None,
+            earlier_life: false,
+            embargo_until: None,
+            open: BTreeMap::new(),
+            skips: BTreeMap::new(),
+            unjournaled: BTreeSet::new(),
+            next_offset: 0,
+            committed: 0,
+        }
+    }
+
+    /// Where this executor stands.
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// Whether the partition is ours and a dispatch may be thought of.
+    pub fn is_active(&self) -> bool {
+        matches!(self.phase, Phase::Active { .. })
+    }
+
+    /// Commands in hand that have not ended.
+    pub fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether a command is in hand.
+    pub fn holds(&self, id: &CommandId) -> bool {
+        self.open.contains_key(id)
+    }
+
+    /// Commands whose outcome is unknown.
+    pub fn doubt_count(&self) -> usize {
+        self.open.values().filter(|open| matches!(open.stage, Stage::Doubt(_))).count()
+    }
+
+    /// Whether nothing is in flight that a drain should wait for.
+    pub fn is_drained(&self) -> bool {
+        !self.open.values().any(|open| matches!(open.stage, Stage::Dispatching | Stage::Awaiting(_) | Stage::Ending { .. }))
+    }
+
+    /// Takes one event. The store is the fold of at least everything that `Folded` events told of.
+    pub fn step<S: FoldView>(&mut self, store: &S, event: Event, now: Timestamp) -> Result<Effects, S::Error> {
+        let mut effects = Effects::new();
+        match event {
+            Event::Assigned(assignment) => self.assigned(assignment, now, &mut effects),
+            Event::Revoked => self.revoked(),
+            Event::Lost => self.fenced(),
+            Event::Folded { placed, applied, appended_at } => {
+                self.folded(store, placed, applied, appended_at, now, &mut effects)?;
+            }
+            Event::Command(incoming) => self.incoming(store, incoming, now, &mut effects)?,
+            Event::Prepared(id, preparation) => self.prepared(&id, preparation, now, &mut effects),
+            Event::SendEnded(id, end) => self.send_ended(&id, end, now, &mut effects),
+            Event::Heard(id, ending) => self.heard(&id, ending, now, &mut effects),
+            Event::AnswerLost(id) => self.answer_lost(&id, &mut effects),
+            Event::Resolved(id, resolution) => self.resolved(&id, resolution, now, &mut effects),
+            Event::Tick => self.tick(now, &mut effects),
+        }
+        self.commit(&mut effects);
+        Ok(effects)
+    }
+
+    fn assigned(&mut self, assignment: Assignment, now: Timestamp, effects: &mut Effects) {
+        self.floor = assignment.floor;
+        self.first_fence_at = assignment.first_fence_at;
+        self.earlier_life = assignment.earlier_life;
+        self.next_offset = assignment.next_offset;
+        self.committed = assignment.next_offset;
+        self.unjournaled.clear();
+        self.skips.clear();
+        // What was not handed over under an older fence belongs to the log now; what was, may still be answered.
+        self.open.retain(|_, open| matches!(open.stage, Stage::Dispatching | Stage::Awaiting(_)));
+        self.phase = Phase::Fencing { event_id: assignment.fence_event_id, at: now };
+        effects.push(Effect::AppendFence(assignment.fence_event_id));
+    }
+
+    fn revoked(&mut self) {
+        self.phase = match self.phase {
+            Phase::Active { fence_offset, .. } => Phase::Draining { fence_offset },
+            Phase::Fencing { .. } => Phase::Standby,
+            ref other => other.clone(),
+        };
+    }
+
+    fn fenced(&mut self) {
+        self.phase = match self.phase {
+            Phase::Active { fence_offset, .. } | Phase::Draining { fence_offset } => Phase::Fenced { fence_offset },
+            Phase::Fencing { .. } => Phase::Standby,
+            ref other => other.clone(),
+        };
+        self.open.retain(|_, open| matches!(open.stage, Stage::Dispatching | Stage::Awaiting(_)));
+        self.skips.clear();
+    }
+
+    fn fence_offset(&self) -> Option<i64> {
+        match self.phase {
+            // A draining owner still owns: what it knows may be written until a newer fence exists.
+            Phase::Active { fence_offset, .. } | Phase::Draining { fence_offset } => Some(fence_offset),
+            _ => None,
+        }
+    }
+}
