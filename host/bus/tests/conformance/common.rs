@@ -11,7 +11,7 @@ use unrip_testkit::broker;
 pub(crate) const WAIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn bus() -> BusConfig {
-    BusConfig::at(broker::for_tests().bootstrap())
+    broker::for_tests().bus()
 }
 
 pub(crate) fn spec(name: &str, partitions: i32) -> TopicSpec {

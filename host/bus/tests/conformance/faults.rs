@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use unrip_bus::{Admin, BusConfig, GroupEvent, Isolation, LogReader, Producer, read_to_end};
+use unrip_bus::{Admin, GroupEvent, Isolation, LogReader, Producer, read_to_end};
 use unrip_testkit::broker::{Broker, BrokerChoice};
 
 use super::common::{make, member, record, soon, values};
@@ -16,7 +16,7 @@ async fn nothing_acknowledged_is_lost_when_the_broker_is_killed_and_started_agai
     let choice = BrokerChoice { own: true, ..BrokerChoice::default() };
     let mut broker = Broker::start(choice, dir.path()).unwrap();
     eprintln!("to be killed: {}", broker.describe());
-    let config = BusConfig::at(broker.bootstrap());
+    let config = broker.bus();
     make(&config, "kept", 1).await;
     let producer = Producer::new(&config).unwrap();
     let mut reader = LogReader::open(&config, vec![("kept".to_owned(), 0, 0)], Isolation::ReadUncommitted).unwrap();
@@ -68,36 +68,4 @@ async fn nothing_acknowledged_is_lost_when_the_broker_is_killed_and_started_agai
     .await;
     soon("commit", consumer.commit(vec![("kept".to_owned(), 0, i64::from(sent))])).await.unwrap();
     soon("leave", consumer.leave()).await;
-}
-
-/// Not part of the suite: what idle readers cost the broker.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn idle_cost() {
-    let dir = tempfile::tempdir().unwrap();
-    let broker = Broker::start(BrokerChoice { own: true, ..BrokerChoice::default() }, dir.path()).unwrap();
-    for wait in ["5", "20", "100", "500"] {
-        let mut config = BusConfig::at(broker.bootstrap());
-        config.properties.insert("fetch.wait.max.ms".to_owned(), wait.to_owned());
-        make(&config, "idle", 1).await;
-        let at = || vec![("idle".to_owned(), 0, 0)];
-        let readers: Vec<_> =
-            (0..10).map(|_| LogReader::open(&config, at(), Isolation::ReadUncommitted).unwrap()).collect();
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        let ticks = |pid: u32| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-            let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-            fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-        };
-        let (broker_pid, own) = (broker.pid().unwrap(), std::process::id());
-        let before = (ticks(broker_pid), ticks(own));
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        let after = (ticks(broker_pid), ticks(own));
-        eprintln!(
-            "10 idle readers, wait {wait} ms: broker {} %, here {} % of a core",
-            (after.0 - before.0) / 5,
-            (after.1 - before.1) / 5
-        );
-        drop(readers);
-    }
 }

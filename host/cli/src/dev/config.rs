@@ -16,6 +16,8 @@ pub const AUDIT: &str = "audit";
 pub struct Wiring {
     /// `host:port` of the bus.
     pub brokers: String,
+    /// What the clients need to know about this broker.
+    pub bus_properties: BTreeMap<String, String>,
     /// Component files by role, with their digests.
     pub components: BTreeMap<String, (PathBuf, String)>,
     /// Where compiled modules are kept.
@@ -42,7 +44,11 @@ pub fn services(venue: &Venue, wiring: &Wiring) -> Result<BTreeMap<String, Table
 
 fn base(venue: &str, role: &str, wiring: &Wiring) -> Table {
     let service = table([("venue", venue.into()), ("admin_address_file", format!("{role}.admin").into())]);
-    let bus = table([("brokers", wiring.brokers.as_str().into()), ("client_id", format!("unrip-{role}").into())]);
+    let mut bus = table([("brokers", wiring.brokers.as_str().into()), ("client_id", format!("unrip-{role}").into())]);
+    if !wiring.bus_properties.is_empty() {
+        let properties = wiring.bus_properties.iter().map(|(key, value)| (key.clone(), value.as_str().into()));
+        bus.insert("properties".to_owned(), properties.collect::<Table>().into());
+    }
     table([("service", service.into()), ("bus", bus.into())])
 }
 
@@ -222,6 +228,7 @@ mod tests {
             |name: &str| (name.to_owned(), (PathBuf::from(format!("/c/{name}.wasm")), "sha256:00".to_owned()));
         Wiring {
             brokers: "127.0.0.1:1".to_owned(),
+            bus_properties: BTreeMap::new(),
             components: ["ingest", "execute"].map(component).into(),
             module_cache: "/cache".into(),
             endpoints: [("ws".to_owned(), "ws://127.0.0.1:2/ws".to_owned())].into(),

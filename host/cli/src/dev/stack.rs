@@ -66,7 +66,7 @@ impl Stack {
             false => build::everything(&workspace, &venue, &dir, say).await?,
         };
         let broker = start_broker(args, &dir, say).await?;
-        let bus = BusConfig::at(broker.bootstrap());
+        let bus = broker.bus();
         let broker_line = broker.describe().to_owned();
         say.progress(&broker_line);
         let topics = topics_command::ensure(&bus, std::slice::from_ref(&venue), args.partitions, say).await?;
@@ -77,6 +77,7 @@ impl Stack {
         }
         let wiring = Wiring {
             brokers: bus.brokers.clone(),
+            bus_properties: bus.properties.clone(),
             components,
             module_cache: workspace.module_cache(),
             endpoints,

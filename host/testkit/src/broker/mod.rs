@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use unrip_bus::BusConfig;
+
 use crate::process::Process;
 
 pub use shared::{for_tests, unique_topic};
@@ -130,6 +132,16 @@ impl Broker {
     /// `host:port` for `bus.brokers`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// How clients reach it, with what they need to know about it.
+    pub fn bus(&self) -> BusConfig {
+        let mut bus = BusConfig::at(&self.bootstrap);
+        if self.kind == Some(Kind::Nisshi) {
+            // It sleeps a fetch out before it looks for records again, so a short wait is what makes it quick.
+            bus.properties.insert("fetch.wait.max.ms".to_owned(), nisshi::FETCH_WAIT_MS.to_string());
+        }
+        bus
     }
 
     /// One line: which broker was taken and why.

@@ -9,6 +9,8 @@ use crate::process::Spec;
 
 /// The version that was measured.
 pub(super) const VERSION: &str = "0.8.1";
+/// The longest a client should let it hold a fetch, in milliseconds.
+pub(super) const FETCH_WAIT_MS: u64 = 5;
 /// Its folder in the cache.
 pub(super) const NAME: &str = "nisshi-0.8.1";
 /// Less optimising: a third less waiting, and the difference does not matter to tests.
