@@ -94,9 +94,12 @@ async fn hostile_frames_become_dead_letters_and_end_nothing() {
     let letters = check::envelopes(&letters, &["dead_letter"]);
     check::dead_letters(&letters);
     assert!(letters.len() >= 10, "{summary:#}\n{}", ground.logs());
-    let injected = sent(&ledger, "injected");
-    for letter in letters.iter().filter(|letter| letter.value["payload"]["truncated"] == false) {
-        assert!(injected.contains(&letter.raw()), "bytes that the venue never sent: {}", letter.value);
+    // Of long frames the ledger keeps only the hash, which `dead_letters` has checked for what is whole.
+    let injected = ledger.iter().filter(|line| line["kind"] == "frame" && line["stream"] == "injected");
+    let injected: BTreeSet<&str> = injected.filter_map(|line| line["sha256"].as_str()).collect();
+    for letter in &letters {
+        let hash = letter.text("/payload/original_sha256");
+        assert!(injected.contains(hash.as_str()), "the venue never sent the frame of dead letter {}", letter.id());
     }
     let cut: Vec<_> = letters.iter().filter(|letter| letter.value["payload"]["truncated"] == true).collect();
     assert!(cut.iter().any(|letter| letter.value["payload"]["original_length"] == 600_000), "the long one is cut");
