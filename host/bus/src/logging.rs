@@ -2,7 +2,7 @@
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel as Level;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 /// The context of clients that need no callback but the log.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ impl ClientContext for Logging {
 
 pub(crate) fn log(level: Level, facility: &str, message: &str) {
     match level {
+        // A failed connection: the client tries again by itself.
+        Level::Error if facility == "FAIL" => tracing::warn!(target: "librdkafka", facility, "{message}"),
         Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
             tracing::error!(target: "librdkafka", facility, "{message}");
         }
@@ -31,6 +33,11 @@ pub(crate) fn log(level: Level, facility: &str, message: &str) {
 
 /// A broker that is away is news of the log, not an end: the client reconnects by itself.
 pub(crate) fn report(error: &KafkaError, reason: &str) {
+    // Repeated many times a second while a broker is away; who waits for the broker says so once.
+    if matches!(error.rdkafka_error_code(), Some(Code::AllBrokersDown | Code::BrokerTransportFailure)) {
+        tracing::debug!(target: "librdkafka", error = %error, "{reason}");
+        return;
+    }
     tracing::warn!(target: "librdkafka", error = %error, "{reason}");
 }
 
