@@ -9,6 +9,8 @@ use crate::Error;
 
 /// The longest wait for one answer of the broker to a question (metadata, watermarks, offsets), in milliseconds.
 pub const REQUEST_WAIT_MS_MAX: u64 = 5_000;
+/// A request of a consumer without an answer for so long breaks the connection, in milliseconds.
+pub const CONSUMER_REQUEST_MS_MAX: u64 = 10_000;
 /// The longest a producer request may be unanswered before it is repeated, in milliseconds.
 pub const PRODUCE_REQUEST_MS_MAX: u64 = 10_000;
 /// The longest a broker holds a fetch without data, in milliseconds. Kafka answers at once when a record comes, and ten
@@ -106,6 +108,7 @@ impl BusConfig {
             ("enable.auto.offset.store", "false".to_owned()),
             ("allow.auto.create.topics", "false".to_owned()),
             ("check.crcs", "true".to_owned()),
+            ("socket.timeout.ms", CONSUMER_REQUEST_MS_MAX.to_string()),
             ("fetch.wait.max.ms", FETCH_WAIT_MS.to_string()),
             ("fetch.error.backoff.ms", FETCH_PAUSE_MS.to_string()),
             ("fetch.queue.backoff.ms", FETCH_PAUSE_MS.to_string()),

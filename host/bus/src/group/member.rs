@@ -6,11 +6,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::explain;
 use super::rebalance::Membership;
 use super::{BATCH_BYTES_MAX, GroupEvent, GroupOptions, Partition, list_of};
 use crate::config::REQUEST_WAIT_MS_MAX;
@@ -243,7 +244,7 @@ impl Member {
     /// Tells what failed. A break means that the client has failed for good.
     fn fail(&self, error: &KafkaError) -> ControlFlow<()> {
         let context = self.consumer.context();
-        for error in self.explain(error) {
+        for error in explain::explain(&self.consumer, &self.topics, error) {
             let end = error.is_fatal();
             context.tell(GroupEvent::Failed(error));
             if end {
@@ -251,37 +252,5 @@ impl Member {
             }
         }
         ControlFlow::Continue(())
-    }
-
-    /// The client library does not say which topic or partition is concerned; the broker does.
-    fn explain(&self, error: &KafkaError) -> Vec<Error> {
-        let asked = match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => self.missing_topics(),
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => self.out_of_range(),
-            _ => Vec::new(),
-        };
-        if asked.is_empty() { vec![Error::from_kafka("consume", &self.topics.join(", "), error)] } else { asked }
-    }
-
-    fn missing_topics(&self) -> Vec<Error> {
-        let wait = Duration::from_millis(REQUEST_WAIT_MS_MAX);
-        let Ok(metadata) = self.consumer.fetch_metadata(None, wait) else { return Vec::new() };
-        let there = |name: &str| metadata.topics().iter().any(|topic| topic.name() == name && topic.error().is_none());
-        let missing = self.topics.iter().filter(|topic| !there(topic));
-        missing.map(|topic| Error::MissingTopic { topic: topic.clone() }).collect()
-    }
-
-    fn out_of_range(&self) -> Vec<Error> {
-        let assigned = self.consumer.context().epochs.assigned();
-        let wait = Duration::from_millis(REQUEST_WAIT_MS_MAX);
-        let Ok(committed) = self.consumer.committed_offsets(list_of(&assigned), wait) else { return Vec::new() };
-        let outside = committed.elements().into_iter().filter_map(|at| {
-            let offset = if let Offset::Offset(offset) = at.offset() { offset } else { -1 };
-            let (low, high) = crate::reader::watermarks(&self.consumer, at.topic(), at.partition()).ok()?;
-            let topic = at.topic().to_owned();
-            let error = Error::OutOfRange { topic, partition: at.partition(), offset, low, high };
-            (!(low..=high).contains(&offset)).then_some(error)
-        });
-        outside.collect()
     }
 }

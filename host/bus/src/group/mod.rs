@@ -1,6 +1,7 @@
 //! A member of a consumer group.
 
 mod epochs;
+mod explain;
 mod member;
 mod rebalance;
 
