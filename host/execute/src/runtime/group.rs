@@ -8,7 +8,7 @@ use unrip_core::{Timestamp, topic};
 use unrip_service::RunError;
 
 use super::effects::group;
-use super::journal::{record_at, state, unavailable};
+use super::journal::{patiently, record_at, state, unavailable};
 use super::service::Service;
 use super::slot::Slot;
 use crate::core::partition::{Assignment, Event, Partition};
@@ -85,8 +85,9 @@ impl Service {
     async fn assignment(&self, partition: i32) -> Result<Assignment, RunError> {
         let name = topic::EXECUTE_TRADE;
         let Some(group) = &self.group else { return Err(RunError::Software("assigned without a group".to_owned())) };
-        let (low, high) = group.watermarks(name, partition).await.map_err(unavailable)?;
-        let committed = group.committed(&[(name.to_owned(), partition)]).await.map_err(unavailable)?;
+        let (low, high) = patiently("command watermarks", || group.watermarks(name, partition)).await?;
+        let wanted = [(name.to_owned(), partition)];
+        let committed = patiently("committed offset", || group.committed(&wanted)).await?;
         let committed = committed.into_iter().find_map(|(_, offset)| offset);
         let checkpoint = self.store.view(partition).and_then(|view| view.checkpoint()).map_err(state)?.unwrap_or_default();
         let oldest = if high > low { record_at(&self.config.bus, name, partition, low).await? } else { None };

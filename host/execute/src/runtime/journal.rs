@@ -1,5 +1,7 @@
 //! The journal from the bus into the fold: start-up checks, then one reader for all partitions.
 
+use std::time::Duration;
+
 use unrip_bus::{BusConfig, Isolation, LogReader, Record};
 use unrip_core::event::journal::JournalEntry;
 use unrip_core::{Timestamp, Uuid, topic};
@@ -22,7 +24,7 @@ pub(crate) async fn begin(bus: &BusConfig, store: &Store, writer: &Writer, parti
     let probe = LogReader::open(bus, Vec::new(), Isolation::ReadUncommitted).map_err(unavailable)?;
     let mut begun = Begun { from: Vec::new(), ends: Vec::new() };
     for partition in 0..partitions {
-        let (low, high) = probe.watermarks(topic::JOURNAL, partition).await.map_err(unavailable)?;
+        let (low, high) = patiently("journal watermarks", || probe.watermarks(topic::JOURNAL, partition)).await?;
         if high == low {
             return Err(RunError::Unavailable(format!(
                 "{}/{partition} is empty; run `unrip topics ensure`: it begins each partition with its genesis",
@@ -132,6 +134,27 @@ fn log_record(record: &Record) -> LogRecord {
         appended_at: Timestamp::from_millis(record.timestamp.millis().unwrap_or_default()),
         trace: record.trace().map(|trace| trace.to_string()),
         record: wire::read(record.offset, &record.value),
+    }
+}
+
+/// How often and how long apart a broker that is away is asked again before the service gives up.
+const PATIENCE: (u32, Duration) = (60, Duration::from_millis(500));
+
+/// Asks the broker again while it is away: a restart of it is no reason to end.
+pub(crate) async fn patiently<T, F>(what: &'static str, mut ask: impl FnMut() -> F) -> Result<T, RunError>
+where
+    F: Future<Output = Result<T, unrip_bus::Error>>,
+{
+    let (mut left, pause) = PATIENCE;
+    loop {
+        match ask().await {
+            Err(error) if error.is_retriable() && left > 0 => {
+                tracing::warn!(what, %error, "the broker does not answer; asking again");
+                left -= 1;
+                tokio::time::sleep(pause).await;
+            }
+            answered => return answered.map_err(unavailable),
+        }
     }
 }
 
