@@ -48,6 +48,9 @@ fn survives_a_restart_and_goes_on_where_it_was() {
         let store = Store::open(&options(&dir)).unwrap();
         let (writer, told) = started(&store);
         fold(&writer, &told, &[placed(0, fence()), placed(1, claim(&head, 0))]);
+        drop(writer);
+        // The thread lets go of the store before it lets go of its way to tell.
+        assert!(told.recv().is_err());
     }
     let store = Store::open(&options(&dir)).unwrap();
     let view = store.view(3).unwrap();
