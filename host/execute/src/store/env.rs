@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use heed::types::Bytes;
-use heed::{Database, Env, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithTls};
+use heed::{Database, Env, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Databases in the environment, with room for later ones.
@@ -72,7 +72,7 @@ pub enum StoreError {
 /// The open environment.
 #[derive(Clone)]
 pub struct Store {
-    pub(super) env: Env<WithTls>,
+    pub(super) env: Env<WithoutTls>,
     pub(super) dbs: Dbs,
     dir: Arc<Path>,
     map_bytes: usize,
@@ -122,7 +122,8 @@ impl Store {
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
         let map = |error| map_error(&dir, options.map_bytes, error);
-        let mut open = EnvOpenOptions::new();
+        // Snapshots are not bound to threads: tasks that read move between them.
+        let mut open = EnvOpenOptions::new().read_txn_without_tls();
         open.max_dbs(DATABASES_MAX).map_size(options.map_bytes);
         // No flags: data and meta pages are synced at each commit.
         #[allow(unsafe_code, reason = "LMDB maps a file; the lock above keeps other writers of ours out")]
@@ -151,7 +152,7 @@ impl Store {
     }
 
     /// A snapshot to read from. Never hold it over an await.
-    pub(super) fn read(&self) -> Result<RoTxn<'_, WithTls>, StoreError> {
+    pub(super) fn read(&self) -> Result<RoTxn<'_, WithoutTls>, StoreError> {
         self.env.read_txn().map_err(|error| self.error(error))
     }
 

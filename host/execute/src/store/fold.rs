@@ -1,6 +1,6 @@
 //! One partition's fold in LMDB, as the protocol reads and writes it.
 
-use heed::{RoTxn, RwTxn, WithTls};
+use heed::{RoTxn, RwTxn, WithoutTls};
 use sha2::{Digest, Sha256};
 use unrip_core::event::journal::JournalEvidence;
 use unrip_core::{CommandId, Uuid};
@@ -12,7 +12,7 @@ use crate::core::fold::{Entry, Fence, FoldStore, FoldView};
 /// A snapshot of one partition's fold.
 pub struct PartitionView<'a> {
     store: &'a Store,
-    txn: RoTxn<'a, WithTls>,
+    txn: RoTxn<'a, WithoutTls>,
     partition: i32,
 }
 
