@@ -174,6 +174,7 @@ impl Stack {
             fake.stop();
         }
         if let Some(mut broker) = self.broker.take()
+            && broker.pid().is_some()
             && let Err(error) = broker.stop(BROKER_GRACE)
         {
             say.progress(&format!("the broker did not stop well: {error:#}"));
