@@ -169,8 +169,8 @@ async fn lost_answers_are_resolved_by_the_chain_also_after_a_restart() {
     let _one = one_at_a_time();
     let fake = "[quotes]\nmin_deadline_ms = 1000\n[chain]\nblock_ms = 200\n[settlement]\nprobability = 0.5\ndelay_ms = 300\n\
                 [faults]\nnever_answer = 1.0\n";
-    let mut run = Run::start(&["--quotes", "20", "--rate", "10"], fake).await;
-    run.until("claims", |tally| tally.commands() >= 5).await;
+    let mut run = Run::start(&["--quotes", "40", "--rate", "20"], fake).await;
+    run.until("claims", |tally| tally.claims >= 12).await;
     run.kill_and_restart("execute").await;
     let End { results, ledger } = run.end().await;
     let settled = |quote: &Value| ledger.iter().any(|line| line["kind"] == "settled" && line["quote_id"] == *quote);

@@ -23,6 +23,8 @@ pub struct Tally {
     pub results: BTreeMap<String, u64>,
     /// Raw events.
     pub raw: u64,
+    /// Claims: each is at most one signed action.
+    pub claims: u64,
     /// Commands without a result.
     open: HashSet<String>,
     /// Commands with a result.
@@ -53,6 +55,7 @@ impl Tally {
             |key: &str| envelope.payload.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
         match envelope.event_type.as_str() {
             "raw_frame" => self.raw += 1,
+            "journal_claim" => self.claims += 1,
             "dead_letter" => {
                 let reasons = self.dead_letters.entry(record.topic.clone()).or_default();
                 *reasons.entry(text("reason_code")).or_default() += 1;
