@@ -39,8 +39,6 @@ pub struct Report {
     pub journal_void: BTreeMap<String, u64>,
     /// Facts on the way, by state.
     pub statuses: BTreeMap<String, u64>,
-    /// Dead letters by topic, of the topics that the configuration names.
-    pub dead_letters: BTreeMap<String, u64>,
     /// Ended commands that were forgotten to bound memory; what still comes of them is not judged.
     pub forgotten: u64,
     /// All violations seen.

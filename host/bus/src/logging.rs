@@ -33,8 +33,9 @@ pub(crate) fn log(level: Level, facility: &str, message: &str) {
 
 /// A broker that is away is news of the log, not an end: the client reconnects by itself.
 pub(crate) fn report(error: &KafkaError, reason: &str) {
-    // Repeated many times a second while a broker is away; who waits for the broker says so once.
-    if matches!(error.rdkafka_error_code(), Some(Code::AllBrokersDown | Code::BrokerTransportFailure)) {
+    // Repeated many times a second while a broker is away (who waits for it says so once), or no error at all.
+    let code = error.rdkafka_error_code();
+    if matches!(code, Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::PartitionEOF)) {
         tracing::debug!(target: "librdkafka", error = %error, "{reason}");
         return;
     }

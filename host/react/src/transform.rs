@@ -122,7 +122,7 @@ impl<D: Decide> React<D> {
                     tracing::debug!(
                         topic = record.topic,
                         partition = record.partition,
-                        record.offset,
+                        offset = record.offset,
                         reason,
                         "declined"
                     );

@@ -194,7 +194,7 @@ impl Flow {
                             tracing::debug!(
                                 topic = record.topic,
                                 partition = record.partition,
-                                record.offset,
+                                offset = record.offset,
                                 code,
                                 ms,
                                 "held"
@@ -220,7 +220,8 @@ impl Flow {
 
     fn dead_letter(&self, input: usize, record: &Record, code: &str, text: &str) -> Output {
         self.meters.dead(code);
-        tracing::warn!(topic = record.topic, partition = record.partition, record.offset, code, text, "dead letter");
+        let (topic, partition, offset) = (&record.topic, record.partition, record.offset);
+        tracing::warn!(topic, partition, offset, code, text, "dead letter");
         let (context, setup) = (&self.context, &self.setup);
         let reason = Reason { code, text };
         let letter =
