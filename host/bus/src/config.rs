@@ -80,6 +80,8 @@ impl BusConfig {
         config
             .set("bootstrap.servers", self.brokers.trim())
             .set("client.id", self.client_id.as_deref().unwrap_or("unrip"))
+            // Producers would have them created by default, where the broker does that.
+            .set("allow.auto.create.topics", "false")
             .set("socket.keepalive.enable", "true")
             .set("socket.nagle.disable", "true")
             .set("reconnect.backoff.ms", RECONNECT_MS.0.to_string())
@@ -106,7 +108,6 @@ impl BusConfig {
             ("isolation.level", isolation.as_str().to_owned()),
             ("enable.auto.commit", "false".to_owned()),
             ("enable.auto.offset.store", "false".to_owned()),
-            ("allow.auto.create.topics", "false".to_owned()),
             ("check.crcs", "true".to_owned()),
             ("socket.timeout.ms", CONSUMER_REQUEST_MS_MAX.to_string()),
             ("fetch.wait.max.ms", FETCH_WAIT_MS.to_string()),

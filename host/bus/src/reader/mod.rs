@@ -43,7 +43,7 @@ impl LogReader {
         starts.note(&from);
         assign(&consumer, &from)?;
         let (tell, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
-        thread::start(Arc::clone(&consumer), starts.clone(), tell)?;
+        thread::start(Arc::clone(&consumer), starts.clone(), isolation, tell)?;
         Ok(Self { consumer, starts, batches })
     }
 
@@ -90,18 +90,35 @@ impl LogReader {
 
 /// Where each partition was told to start: the client library knows positions only of what it has read from.
 #[derive(Clone, Default)]
-struct Starts(Arc<Mutex<HashMap<(String, i32), i64>>>);
+struct Starts(Arc<Mutex<StartMap>>);
+
+#[derive(Default)]
+struct StartMap {
+    of: HashMap<(String, i32), i64>,
+    /// Not yet compared with the log.
+    new: Vec<(String, i32, i64)>,
+}
 
 impl Starts {
     fn note(&self, from: &[(String, i32, i64)]) {
-        self.lock().extend(from.iter().map(|(topic, partition, offset)| ((topic.clone(), *partition), *offset)));
+        let mut starts = self.lock();
+        starts.of.extend(from.iter().map(|(topic, partition, offset)| ((topic.clone(), *partition), *offset)));
+        starts.new.extend_from_slice(from);
     }
 
     fn of(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.lock().get(&(topic.to_owned(), partition)).copied()
+        self.lock().of.get(&(topic.to_owned(), partition)).copied()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, i32), i64>> {
+    fn take_new(&self) -> Vec<(String, i32, i64)> {
+        std::mem::take(&mut self.lock().new)
+    }
+
+    fn check_again(&self, starts: impl Iterator<Item = (String, i32, i64)>) {
+        self.lock().new.extend(starts);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, StartMap> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,22 +10,33 @@ use tokio::sync::mpsc::Sender;
 
 use super::{READ_BATCH_BYTES_MAX, READ_BATCH_RECORDS_MAX, Starts, watermarks};
 use crate::logging::Logging;
-use crate::{Error, Record};
+use crate::{Error, Isolation, Record};
 
 /// How long one poll waits: so soon is it noticed that the reader was dropped.
 const POLL: Duration = Duration::from_millis(100);
 
 type Tell = Sender<Result<Vec<Record>, Error>>;
 
-pub(super) fn start(consumer: Arc<BaseConsumer<Logging>>, starts: Starts, tell: Tell) -> Result<(), Error> {
-    let thread =
-        std::thread::Builder::new().name("bus-reader".to_owned()).spawn(move || run(&consumer, &starts, &tell));
+pub(super) fn start(
+    consumer: Arc<BaseConsumer<Logging>>,
+    starts: Starts,
+    isolation: Isolation,
+    tell: Tell,
+) -> Result<(), Error> {
+    let thread = std::thread::Builder::new()
+        .name("bus-reader".to_owned())
+        .spawn(move || run(&consumer, &starts, isolation, &tell));
     thread.map(drop).map_err(|e| Error::Fatal { operation: "start reader thread", reason: e.to_string() })
 }
 
 /// Polls until the reader is dropped.
-fn run(consumer: &BaseConsumer<Logging>, starts: &Starts, tell: &Tell) {
+fn run(consumer: &BaseConsumer<Logging>, starts: &Starts, isolation: Isolation, tell: &Tell) {
     while !tell.is_closed() {
+        for error in check_starts(consumer, starts, isolation) {
+            if tell.blocking_send(Err(error)).is_err() {
+                return;
+            }
+        }
         let Some(first) = consumer.poll(POLL) else { continue };
         let (batch, error) = gather(consumer, first.map(|message| Record::from_message(&message)));
         if !batch.is_empty() && tell.blocking_send(Ok(batch)).is_err() {
@@ -40,6 +51,31 @@ fn run(consumer: &BaseConsumer<Logging>, starts: &Starts, tell: &Tell) {
             }
         }
     }
+}
+
+/// Some brokers answer nothing at all beyond the end of the log, so a new start is compared with the log here. With
+/// `ReadCommitted` only with its beginning: the stable end may lag behind a good start.
+fn check_starts(consumer: &BaseConsumer<Logging>, starts: &Starts, isolation: Isolation) -> Vec<Error> {
+    let mut outside = Vec::new();
+    let mut new = starts.take_new().into_iter();
+    while let Some((topic, partition, offset)) = new.next() {
+        match watermarks(consumer, &topic, partition) {
+            Ok((low, high)) if offset < low || (offset > high && isolation == Isolation::ReadUncommitted) => {
+                let mut list = rdkafka::TopicPartitionList::new();
+                list.add_partition(&topic, partition);
+                // It stands still; the client library would only report it once more.
+                consumer.incremental_unassign(&list).ok();
+                outside.push(Error::OutOfRange { topic, partition, offset, low, high });
+            }
+            Err(error) if error.is_retriable() => {
+                starts.check_again([(topic, partition, offset)].into_iter().chain(new));
+                break;
+            }
+            // A missing topic is reported by the client library.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    outside
 }
 
 /// What is there already beside the first record: no record waits for company.
