@@ -134,7 +134,7 @@ pub struct GroupConsumer {
 }
 
 impl GroupConsumer {
-    /// Joins. Needs no broker yet.
+    /// Joins. Needs no broker yet. Without topics it never becomes a member and only asks (`committed`, `watermarks`).
     pub fn join(config: &BusConfig, options: GroupOptions) -> Result<Self, Error> {
         let settings = config.consumer(&options.group, options.isolation, &options.settings())?;
         let (tell, events) = mpsc::channel(EVENTS_AHEAD_MAX);
@@ -143,7 +143,9 @@ impl GroupConsumer {
         let consumer: Arc<BaseConsumer<Membership>> =
             Arc::new(settings.create_with_context(membership).map_err(failed)?);
         let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).map_err(failed)?;
+        if !topics.is_empty() {
+            consumer.subscribe(&topics).map_err(failed)?;
+        }
         let (send, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
         let (commands, ended) = member::start(Arc::clone(&consumer), &options, send)?;
         Ok(Self { consumer, events, batches, held: None, commands, ended })

@@ -22,6 +22,8 @@ use crate::workspace::Workspace;
 
 /// The services in the order of their start: who listens starts before who speaks. They are stopped the other way round.
 pub const START_ORDER: [&str; 5] = [AUDIT, "execute", "react", "normalize", "ingest"];
+/// The service that everything begins with.
+const SPEAKS_FIRST: &str = "ingest";
 /// How long a service may take to stop before it is killed.
 pub const STOP_GRACE: Duration = Duration::from_secs(15);
 /// How long all services together may take to be ready before the run goes on without waiting.
@@ -110,10 +112,16 @@ impl Stack {
     /// # Errors
     /// A program cannot be run, or one ended while it started.
     pub async fn start_all(&mut self, say: &Say) -> Result<(), Error> {
-        for role in self.roles() {
+        // Who brings quotes in comes last: answers that are late at start would only expire.
+        let (first, last): (Vec<String>, Vec<String>) = self.roles().into_iter().partition(|role| role != SPEAKS_FIRST);
+        for role in first {
             self.start(&role)?;
         }
-        let lacking = self.wait_ready(READY_WAIT).await?;
+        let mut lacking = self.wait_ready(READY_WAIT).await?;
+        for role in last {
+            self.start(&role)?;
+        }
+        lacking.extend(self.wait_ready(READY_WAIT).await?);
         for (role, reason) in lacking {
             say.progress(&format!("unrip-{role} is not ready yet: {reason}"));
         }
