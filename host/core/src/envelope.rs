@@ -138,7 +138,13 @@ impl<P: Payload> Envelope<P> {
     }
 
     /// An envelope caused by `cause`: its venue, source, time and correlation go on.
-    pub fn derived<C>(event_id: Uuid, cause: &Envelope<C>, ingested_at: Timestamp, module: Option<ModuleRef>, payload: P) -> Self {
+    pub fn derived<C>(
+        event_id: Uuid,
+        cause: &Envelope<C>,
+        ingested_at: Timestamp,
+        module: Option<ModuleRef>,
+        payload: P,
+    ) -> Self {
         Self {
             event_id,
             event_type: P::EVENT_TYPE.to_owned(),

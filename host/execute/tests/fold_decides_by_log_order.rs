@@ -9,8 +9,11 @@ use unrip_execute::core::fold::{Applied, Fact, FoldView, Invalid, MemoryFold, ap
 #[track_caller]
 fn check(facts: Vec<Fact>, expected: Vec<Applied>) {
     let mut fold = MemoryFold::default();
-    let applied: Vec<Applied> =
-        facts.into_iter().enumerate().map(|(offset, fact)| apply(&mut fold, &placed(offset as i64, fact)).unwrap()).collect();
+    let applied: Vec<Applied> = facts
+        .into_iter()
+        .enumerate()
+        .map(|(offset, fact)| apply(&mut fold, &placed(offset as i64, fact)).unwrap())
+        .collect();
     assert_eq!(applied, expected);
 }
 
@@ -67,12 +70,7 @@ fn an_invalid_claim_blocks_nobody() {
 fn an_outcome_closes_its_command_and_only_the_first_counts() {
     let a = command(1, "key-a");
     check(
-        vec![
-            fence(),
-            outcome(&a, 0, ResultStatus::Expired),
-            claim(&a, 0),
-            outcome(&a, 0, ResultStatus::Executed),
-        ],
+        vec![fence(), outcome(&a, 0, ResultStatus::Expired), claim(&a, 0), outcome(&a, 0, ResultStatus::Executed)],
         vec![
             Applied::Fenced,
             Applied::OutcomeValid,

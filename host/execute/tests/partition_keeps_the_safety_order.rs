@@ -271,7 +271,12 @@ fn the_same_record_again_has_no_effect_and_other_content_is_passed_over() {
     let mut bench = Bench::active();
     let head = one();
     bench.claim(&head, at(1));
-    assert!(bench.receive(&Head { offset: 2, ..head.clone() }, at(2)).iter().all(|effect| matches!(effect, Effect::Commit(3))));
+    assert!(
+        bench
+            .receive(&Head { offset: 2, ..head.clone() }, at(2))
+            .iter()
+            .all(|effect| matches!(effect, Effect::Commit(3)))
+    );
     let code = |effects: &[Effect]| match effects {
         [Effect::DeadLetter { code, .. }, Effect::AppendSkip { .. }, ..] => *code,
         other => panic!("{other:?}"),
@@ -321,7 +326,10 @@ fn what_the_module_cannot_prepare_in_time_expires() {
     assert!(bench.step(Event::Prepared(head.id, Preparation::NotYet), at(2)).is_empty());
     assert_eq!(bench.step(Event::Tick, at(60)), vec![Effect::Prepare(head.id)]);
     bench.step(Event::Prepared(head.id, Preparation::NotYet), at(61));
-    assert_eq!(outcome_of(&bench.step(Event::Tick, at(3_000))), Some((ResultStatus::Expired, "dispatch_by_passed".into())));
+    assert_eq!(
+        outcome_of(&bench.step(Event::Tick, at(3_000))),
+        Some((ResultStatus::Expired, "dispatch_by_passed".into()))
+    );
 }
 
 #[test]
@@ -342,13 +350,8 @@ fn a_claim_read_back_after_its_expiry_is_not_sent() {
 fn commands_of_an_earlier_life_hold_dispatch_back() {
     let mut bench = Bench::new();
     let fence_event_id = Uuid::from_u128(9_001);
-    let assignment = Assignment {
-        fence_event_id,
-        next_offset: 1,
-        floor: at(-100),
-        first_fence_at: None,
-        earlier_life: true,
-    };
+    let assignment =
+        Assignment { fence_event_id, next_offset: 1, floor: at(-100), first_fence_at: None, earlier_life: true };
     bench.step(Event::Assigned(assignment), at(0));
     let mut fence = placed(0, Fact::Fence);
     fence.event_id = fence_event_id;

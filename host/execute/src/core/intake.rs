@@ -1,7 +1,7 @@
 //! What a record of the command topic is: a command of ours, one of another venue, or nothing that can be accepted.
 
-use unrip_core::event::command::{ExecuteTrade, execution_key, idempotency_key};
 use unrip_core::envelope::AnyEnvelope;
+use unrip_core::event::command::{ExecuteTrade, execution_key, idempotency_key};
 use unrip_core::partition::partition_for;
 use unrip_core::{Envelope, ModuleRef, Timestamp};
 
@@ -152,11 +152,17 @@ pub fn out_of_bounds(head: &Head, now: Timestamp, bounds: &Bounds) -> Option<(&'
     }
     // One millisecond of grace: the id holds whole milliseconds, the limits count from microseconds.
     if head.deadline.millis_since(made) > bounds.deadline_max_ms + 1 {
-        return Some(("limit_deadline", format!("deadline is more than {} ms after the cause", bounds.deadline_max_ms)));
+        return Some((
+            "limit_deadline",
+            format!("deadline is more than {} ms after the cause", bounds.deadline_max_ms),
+        ));
     }
     if head.dispatch_by.millis_since(made) > bounds.dispatch_window_max_ms + 1 || head.dispatch_by > head.deadline {
         let window = bounds.dispatch_window_max_ms;
-        return Some(("limit_dispatch_window", format!("dispatch_by is after deadline or more than {window} ms after the cause")));
+        return Some((
+            "limit_dispatch_window",
+            format!("dispatch_by is after deadline or more than {window} ms after the cause"),
+        ));
     }
     None
 }

@@ -50,9 +50,7 @@ fn fact(entry: &JournalEntry, venue: &str) -> Fact {
             status: outcome.status,
         },
         JournalEntry::Evidence(evidence) => Fact::Evidence { id: evidence.command_id },
-        JournalEntry::Skip(skip) => {
-            Fact::Skip { command_offset: skip.command_offset, fence_offset: skip.fence_offset }
-        }
+        JournalEntry::Skip(skip) => Fact::Skip { command_offset: skip.command_offset, fence_offset: skip.fence_offset },
         JournalEntry::Unknown(_) => Fact::Unknown,
     }
 }

@@ -44,7 +44,9 @@ impl Service {
         };
         let incoming = match judge(raw, &self.maker.venue) {
             Intake::Foreign => Incoming::Foreign { offset },
-            Intake::Unacceptable(why) => Incoming::Unacceptable { offset, id: why.id, code: why.code, reason: why.reason },
+            Intake::Unacceptable(why) => {
+                Incoming::Unacceptable { offset, id: why.id, code: why.code, reason: why.reason }
+            }
             Intake::Ours { head, command, envelope } => {
                 let refusal = self.gates.refusal(&self.maker.venue, &command.payload.account);
                 let refusal = refusal.map(|code| (code.to_owned(), "the kill switch is closed".to_owned()));
@@ -90,7 +92,9 @@ impl Service {
                     tracing::debug!(command_id = %id, code = reason.code, reason = reason.text, "not prepared yet");
                     (None, Preparation::NotYet)
                 }
-                Some(Ok(Err(Refusal::Never(reason)))) => never("module_refused", format!("{}: {}", reason.code, reason.text)),
+                Some(Ok(Err(Refusal::Never(reason)))) => {
+                    never("module_refused", format!("{}: {}", reason.code, reason.text))
+                }
                 Some(Err(fault)) => never("module_refused", fault.to_string()),
                 None => return,
             };
@@ -100,7 +104,12 @@ impl Service {
     }
 
     /// Keeps the prepared action and goes on.
-    pub(super) fn keep_prepared(&mut self, partition: i32, id: &CommandId, action: Option<unrip_engine::executor::Action>) {
+    pub(super) fn keep_prepared(
+        &mut self,
+        partition: i32,
+        id: &CommandId,
+        action: Option<unrip_engine::executor::Action>,
+    ) {
         let held = self.slots.get_mut(&partition).and_then(|slot| slot.held.get_mut(id));
         if let (Some(held), Some(action)) = (held, action) {
             let digest = sha256_hex(&action.unsigned);

@@ -30,14 +30,11 @@ impl Service {
             Effect::AppendEvidence { id, fence_offset, ending } => {
                 self.append_evidence(partition, id, fence_offset, ending, now)
             }
-            Effect::AppendSkip { offset, id, fence_offset, code } => {
-                self.append_skip(partition, JournalSkip {
-                    command_offset: offset,
-                    command_id: id,
-                    fence_offset,
-                    reason_code: code.to_owned(),
-                }, now)
-            }
+            Effect::AppendSkip { offset, id, fence_offset, code } => self.append_skip(
+                partition,
+                JournalSkip { command_offset: offset, command_id: id, fence_offset, reason_code: code.to_owned() },
+                now,
+            ),
             // Written together with its skip; the record itself is known to whoever stepped the command.
             Effect::DeadLetter { .. } => Ok(()),
             Effect::SayInDoubt(id) => self.say_status(partition, id, StatusState::InDoubt, None, now),
@@ -57,7 +54,8 @@ impl Service {
     }
 
     fn append_fence(&self, partition: i32, event_id: Uuid, now: Timestamp) -> Result<(), RunError> {
-        let journal_id = self.store.view(partition).and_then(|view| view.checkpoint()).map_err(super::journal::state)?;
+        let journal_id =
+            self.store.view(partition).and_then(|view| view.checkpoint()).map_err(super::journal::state)?;
         let fence = JournalFence {
             partition,
             partition_count: self.partitions,
@@ -94,7 +92,13 @@ impl Service {
         self.start_reading(partition, next).await
     }
 
-    fn append_claim(&mut self, partition: i32, id: CommandId, fence_offset: i64, now: Timestamp) -> Result<(), RunError> {
+    fn append_claim(
+        &mut self,
+        partition: i32,
+        id: CommandId,
+        fence_offset: i64,
+        now: Timestamp,
+    ) -> Result<(), RunError> {
         let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
         let Some(claimed) = &held.claimed else { return Ok(()) };
         let payload = &held.cause.command.payload;
@@ -146,13 +150,21 @@ impl Service {
         };
         let event_id = self.ctx.ids.uuid_v7(now);
         let cause = Some(&held.cause);
-        let record = self.maker.journal(partition, &head.id.to_string(), event_id, cause, outcome, now).map_err(encode)?;
+        let record =
+            self.maker.journal(partition, &head.id.to_string(), event_id, cause, outcome, now).map_err(encode)?;
         self.append("outcome", None, record);
         Ok(())
     }
 
-    fn adopt_evidence(&mut self, partition: i32, head: Head, fence_offset: i64, now: Timestamp) -> Result<(), RunError> {
-        let noted = self.store.view(partition).and_then(|view| view.evidence(&head.id)).map_err(super::journal::state)?;
+    fn adopt_evidence(
+        &mut self,
+        partition: i32,
+        head: Head,
+        fence_offset: i64,
+        now: Timestamp,
+    ) -> Result<(), RunError> {
+        let noted =
+            self.store.view(partition).and_then(|view| view.evidence(&head.id)).map_err(super::journal::state)?;
         let Some(noted) = noted else { return Ok(()) };
         let said = noted.evidence;
         let known =

@@ -72,7 +72,8 @@ impl Gates {
 
     /// Reads the switch to its end, then follows it.
     pub(crate) async fn follow(&self, bus: &BusConfig) -> Result<(), RunError> {
-        let unavailable = |error: unrip_bus::Error| RunError::Unavailable(format!("{}: {error}", topic::EXECUTION_CONTROL));
+        let unavailable =
+            |error: unrip_bus::Error| RunError::Unavailable(format!("{}: {error}", topic::EXECUTION_CONTROL));
         let records =
             read_to_end(bus, topic::EXECUTION_CONTROL, 0, 0, Isolation::ReadCommitted).await.map_err(unavailable)?;
         let next = records.last().map_or(0, |record| record.offset + 1);

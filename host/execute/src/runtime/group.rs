@@ -48,7 +48,8 @@ impl Service {
                 if lost {
                     self.release(&numbers);
                 } else {
-                    let until = self.now().plus_millis(i64::try_from(self.config.execute.drain_timeout_ms).unwrap_or(0));
+                    let until =
+                        self.now().plus_millis(i64::try_from(self.config.execute.drain_timeout_ms).unwrap_or(0));
                     self.leaving.push((numbers, until, guard));
                 }
                 Ok(())
@@ -72,7 +73,10 @@ impl Service {
         let assignment = self.assignment(partition).await?;
         tracing::info!(partition, next_offset = assignment.next_offset, "partition assigned: fencing");
         if assignment.earlier_life {
-            tracing::warn!(partition, "commands of a life before this journal: dispatch waits until their answers have expired");
+            tracing::warn!(
+                partition,
+                "commands of a life before this journal: dispatch waits until their answers have expired"
+            );
         }
         let (bounds, timing) = (self.config.execute.bounds(), self.config.execute.timing());
         let venue = self.maker.venue.clone();
@@ -89,7 +93,8 @@ impl Service {
         let wanted = [(name.to_owned(), partition)];
         let committed = patiently("committed offset", || group.committed(&wanted)).await?;
         let committed = committed.into_iter().find_map(|(_, offset)| offset);
-        let checkpoint = self.store.view(partition).and_then(|view| view.checkpoint()).map_err(state)?.unwrap_or_default();
+        let checkpoint =
+            self.store.view(partition).and_then(|view| view.checkpoint()).map_err(state)?.unwrap_or_default();
         let oldest = if high > low { record_at(&self.config.bus, name, partition, low).await? } else { None };
         let skew = self.config.execute.clock_skew_max_ms;
         let made = oldest.map(|record| match AnyEnvelope::read(&record.value) {

@@ -87,7 +87,12 @@ async fn compare(bus: &BusConfig, partition: i32, fold: &Checkpoint, low: i64, h
 }
 
 /// The first record at or after an offset that is below the end.
-pub(crate) async fn record_at(bus: &BusConfig, name: &str, partition: i32, offset: i64) -> Result<Option<Record>, RunError> {
+pub(crate) async fn record_at(
+    bus: &BusConfig,
+    name: &str,
+    partition: i32,
+    offset: i64,
+) -> Result<Option<Record>, RunError> {
     let from = vec![(name.to_owned(), partition, offset)];
     let mut reader = LogReader::open(bus, from, Isolation::ReadUncommitted).map_err(unavailable)?;
     loop {

@@ -46,7 +46,12 @@ impl Maker {
     }
 
     /// The result of an outcome: the same outcome gives the same id and payload.
-    pub(crate) fn result(&self, partition: i32, unpublished: &Unpublished, now: Timestamp) -> Result<Outgoing, serde_json::Error> {
+    pub(crate) fn result(
+        &self,
+        partition: i32,
+        unpublished: &Unpublished,
+        now: Timestamp,
+    ) -> Result<Outgoing, serde_json::Error> {
         let command: Envelope<ExecuteTrade> = serde_json::from_value(unpublished.command.clone())?;
         let outcome = &unpublished.outcome;
         let payload = TradeResult {
@@ -60,7 +65,9 @@ impl Maker {
             evidence: outcome.evidence.clone(),
         };
         let module = match outcome.evidence.as_ref().map(|evidence| evidence.kind) {
-            Some(EvidenceKind::VenueAnswer | EvidenceKind::VenueQuery | EvidenceKind::ChainQuery) => unpublished.module.clone(),
+            Some(EvidenceKind::VenueAnswer | EvidenceKind::VenueQuery | EvidenceKind::ChainQuery) => {
+                unpublished.module.clone()
+            }
             // A gate, a limit or the clock decided, not the module.
             _ => None,
         };

@@ -35,7 +35,9 @@ impl Service {
         };
         let KeptClaim { claim, trace } = kept;
         let (Some(command), Ok(unsigned)) = (claimed_command(&claim), STANDARD.decode(&claim.action_base64)) else {
-            return Err(RunError::State(format!("the claim of {id} cannot be read; delete execute.state_dir and start again")));
+            return Err(RunError::State(format!(
+                "the claim of {id} cannot be read; delete execute.state_dir and start again"
+            )));
         };
         let action = Action { scheme: claim.scheme, unsigned, reserves: Vec::new() };
         let held = Held {

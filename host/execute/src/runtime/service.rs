@@ -286,7 +286,11 @@ impl Service {
         Ok(true)
     }
 
-    async fn work(&mut self, inputs: &mut mpsc::Receiver<Input>, heard: &mut mpsc::Receiver<Heard>) -> Result<(), RunError> {
+    async fn work(
+        &mut self,
+        inputs: &mut mpsc::Receiver<Input>,
+        heard: &mut mpsc::Receiver<Heard>,
+    ) -> Result<(), RunError> {
         let shutdown = self.ctx.shutdown.clone();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -361,7 +365,9 @@ impl Service {
                 }
                 Ok(())
             }
-            Input::Resolved { partition, id, resolution } => self.step(partition, Event::Resolved(id, resolution)).await,
+            Input::Resolved { partition, id, resolution } => {
+                self.step(partition, Event::Resolved(id, resolution)).await
+            }
             Input::Failed(error) => Err(error),
         }
     }
@@ -382,7 +388,12 @@ impl Service {
         Ok(effects)
     }
 
-    pub(super) async fn perform_all(&mut self, partition: i32, effects: Vec<Effect>, now: Timestamp) -> Result<(), RunError> {
+    pub(super) async fn perform_all(
+        &mut self,
+        partition: i32,
+        effects: Vec<Effect>,
+        now: Timestamp,
+    ) -> Result<(), RunError> {
         for effect in effects {
             // Boxed: an effect may begin reading, which is deep.
             Box::pin(self.perform(partition, effect, now)).await?;
@@ -391,7 +402,11 @@ impl Service {
     }
 
     /// Finishes what is in flight or leaves it in doubt, publishes, commits, leaves.
-    async fn stop(mut self, inputs: &mut mpsc::Receiver<Input>, heard: &mut mpsc::Receiver<Heard>) -> Result<(), RunError> {
+    async fn stop(
+        mut self,
+        inputs: &mut mpsc::Receiver<Input>,
+        heard: &mut mpsc::Receiver<Heard>,
+    ) -> Result<(), RunError> {
         tracing::info!("draining");
         let partitions: Vec<i32> = self.slots.keys().copied().collect();
         for partition in &partitions {

@@ -80,9 +80,8 @@ impl Slot {
     /// Forgets commands whose settlement nobody waits for any more.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
         let core = &self.core;
-        self.held.retain(|id, held| {
-            core.holds(id) || now < held.cause.command.payload.deadline.plus_millis(REMEMBERED_MS)
-        });
+        self.held
+            .retain(|id, held| core.holds(id) || now < held.cause.command.payload.deadline.plus_millis(REMEMBERED_MS));
     }
 
     /// The command whose claimed action has this digest.

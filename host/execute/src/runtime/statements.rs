@@ -35,7 +35,8 @@ impl Service {
                 self.verdict(awaited.partition, awaited.id, verdict, EvidenceKind::VenueAnswer).await
             }
             Statement::Action((digest, verdict)) => {
-                let found = self.slots.iter().find_map(|(partition, slot)| Some((*partition, slot.by_digest(&digest)?)));
+                let found =
+                    self.slots.iter().find_map(|(partition, slot)| Some((*partition, slot.by_digest(&digest)?)));
                 let Some((partition, id)) = found else { return Ok(()) };
                 self.verdict(partition, id, verdict, EvidenceKind::VenueQuery).await
             }
@@ -61,10 +62,18 @@ impl Service {
         }
     }
 
-    async fn verdict(&mut self, partition: i32, id: CommandId, verdict: Verdict, kind: EvidenceKind) -> Result<(), RunError> {
+    async fn verdict(
+        &mut self,
+        partition: i32,
+        id: CommandId,
+        verdict: Verdict,
+        kind: EvidenceKind,
+    ) -> Result<(), RunError> {
         let now = self.now();
         match verdict {
-            Verdict::Accepted(detail) => self.ended_by_venue(partition, id, ResultStatus::Executed, "accepted", detail, kind).await,
+            Verdict::Accepted(detail) => {
+                self.ended_by_venue(partition, id, ResultStatus::Executed, "accepted", detail, kind).await
+            }
             Verdict::Rejected(reason) => {
                 self.ended_by_venue(partition, id, ResultStatus::Rejected, &reason.code, reason.text, kind).await
             }

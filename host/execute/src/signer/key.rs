@@ -15,9 +15,8 @@ pub fn load_seed(path: &Path) -> Result<[u8; 32], SignError> {
         return Err(fail("too long for a key file".to_owned()));
     }
     let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-    seed(text.trim()).ok_or_else(|| {
-        fail("not a key: expected `ed25519:` and base58 of 32 or 64 bytes, or 64 hex digits".to_owned())
-    })
+    seed(text.trim())
+        .ok_or_else(|| fail("not a key: expected `ed25519:` and base58 of 32 or 64 bytes, or 64 hex digits".to_owned()))
 }
 
 fn seed(text: &str) -> Option<[u8; 32]> {

@@ -76,7 +76,10 @@ impl Signer for Nep413Signer {
     fn sign(&self, unsigned: &[u8]) -> Result<Signed, SignError> {
         self.check(unsigned).map_err(|reason| SignError::Refused { scheme: SCHEME, reason })?;
         let signature = self.key.sign(&Sha256::digest(unsigned));
-        Ok(Signed { public_key: self.key.verifying_key().to_bytes().to_vec(), signature: signature.to_bytes().to_vec() })
+        Ok(Signed {
+            public_key: self.key.verifying_key().to_bytes().to_vec(),
+            signature: signature.to_bytes().to_vec(),
+        })
     }
 }
 

@@ -49,7 +49,9 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Written by a program with another layout.
-    #[error("{dir}: the state has layout {found}, this program writes {LAYOUT_VERSION}; delete the folder, it is made anew from the journal")]
+    #[error(
+        "{dir}: the state has layout {found}, this program writes {LAYOUT_VERSION}; delete the folder, it is made anew from the journal"
+    )]
     Layout {
         /// The folder.
         dir: PathBuf,
@@ -141,7 +143,8 @@ impl Store {
             unpublished: db("unpublished")?,
         };
         let meta = db("meta")?;
-        let store = Self { env: env.clone(), dbs, dir: dir.clone(), map_bytes: options.map_bytes, _lock: Arc::new(lock) };
+        let store =
+            Self { env: env.clone(), dbs, dir: dir.clone(), map_bytes: options.map_bytes, _lock: Arc::new(lock) };
         match store.get::<u32>(&txn, meta, b"layout")? {
             Some(LAYOUT_VERSION) => {}
             Some(found) => return Err(StoreError::Layout { dir: options.dir.clone(), found }),
@@ -160,12 +163,23 @@ impl Store {
         map_error(&self.dir, self.map_bytes, error)
     }
 
-    pub(super) fn get<T: DeserializeOwned>(&self, txn: &RoTxn<'_>, db: Db, key: &[u8]) -> Result<Option<T>, StoreError> {
+    pub(super) fn get<T: DeserializeOwned>(
+        &self,
+        txn: &RoTxn<'_>,
+        db: Db,
+        key: &[u8],
+    ) -> Result<Option<T>, StoreError> {
         let bytes = db.get(txn, key).map_err(|error| self.error(error))?;
         bytes.map(|bytes| self.decode(bytes)).transpose()
     }
 
-    pub(super) fn put<T: Serialize>(&self, txn: &mut RwTxn<'_>, db: Db, key: &[u8], value: &T) -> Result<(), StoreError> {
+    pub(super) fn put<T: Serialize>(
+        &self,
+        txn: &mut RwTxn<'_>,
+        db: Db,
+        key: &[u8],
+        value: &T,
+    ) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(value).map_err(|error| self.damaged(error.to_string()))?;
         db.put(txn, key, &bytes).map_err(|error| self.error(error))
     }
@@ -175,7 +189,12 @@ impl Store {
     }
 
     /// All values under a prefix, in key order.
-    pub(super) fn list<T: DeserializeOwned>(&self, txn: &RoTxn<'_>, db: Db, prefix: &[u8]) -> Result<Vec<T>, StoreError> {
+    pub(super) fn list<T: DeserializeOwned>(
+        &self,
+        txn: &RoTxn<'_>,
+        db: Db,
+        prefix: &[u8],
+    ) -> Result<Vec<T>, StoreError> {
         let mut values = Vec::new();
         for item in db.prefix_iter(txn, prefix).map_err(|error| self.error(error))? {
             let (_, bytes) = item.map_err(|error| self.error(error))?;

@@ -119,20 +119,45 @@ impl FoldStore for PartitionFold<'_, '_> {
 mod reads {
     use super::*;
 
-    pub(super) fn fence(store: &Store, txn: &RoTxn<'_>, partition: i32, venue: &str) -> Result<Option<Fence>, StoreError> {
+    pub(super) fn fence(
+        store: &Store,
+        txn: &RoTxn<'_>,
+        partition: i32,
+        venue: &str,
+    ) -> Result<Option<Fence>, StoreError> {
         store.get(txn, store.dbs.fences, &venue_key(partition, venue))
     }
-    pub(super) fn entry(store: &Store, txn: &RoTxn<'_>, partition: i32, id: &CommandId) -> Result<Option<Entry>, StoreError> {
+    pub(super) fn entry(
+        store: &Store,
+        txn: &RoTxn<'_>,
+        partition: i32,
+        id: &CommandId,
+    ) -> Result<Option<Entry>, StoreError> {
         store.get(txn, store.dbs.entries, &id_key(partition, id))
     }
-    pub(super) fn key_owner(store: &Store, txn: &RoTxn<'_>, partition: i32, key: &str) -> Result<Option<CommandId>, StoreError> {
+    pub(super) fn key_owner(
+        store: &Store,
+        txn: &RoTxn<'_>,
+        partition: i32,
+        key: &str,
+    ) -> Result<Option<CommandId>, StoreError> {
         store.get(txn, store.dbs.keys, &hash_key(partition, key))
     }
-    pub(super) fn event_owner(store: &Store, txn: &RoTxn<'_>, partition: i32, id: &Uuid) -> Result<Option<CommandId>, StoreError> {
+    pub(super) fn event_owner(
+        store: &Store,
+        txn: &RoTxn<'_>,
+        partition: i32,
+        id: &Uuid,
+    ) -> Result<Option<CommandId>, StoreError> {
         store.get(txn, store.dbs.events, &event_key(partition, id))
     }
     /// Claims are kept until their result is published, so this reads what is open and little more.
-    pub(super) fn open_claims(store: &Store, txn: &RoTxn<'_>, partition: i32, venue: &str) -> Result<Vec<Entry>, StoreError> {
+    pub(super) fn open_claims(
+        store: &Store,
+        txn: &RoTxn<'_>,
+        partition: i32,
+        venue: &str,
+    ) -> Result<Vec<Entry>, StoreError> {
         let claims: Vec<KeptClaim> = store.list(txn, store.dbs.claims, &partition.to_be_bytes())?;
         let mut open = Vec::new();
         for kept in claims {

@@ -228,7 +228,13 @@ fn checkpoint(
     store.put(fold.txn, store.dbs.checkpoints, &key, &next)
 }
 
-fn published(store: &Store, txn: &mut RwTxn<'_>, partition: i32, ids: &[CommandId], result_next: i64) -> Result<(), StoreError> {
+fn published(
+    store: &Store,
+    txn: &mut RwTxn<'_>,
+    partition: i32,
+    ids: &[CommandId],
+    result_next: i64,
+) -> Result<(), StoreError> {
     for id in ids {
         let entry = PartitionFold { store, txn: &mut *txn, partition }.entry(id)?;
         if let Some(outcome) = entry.and_then(|entry| entry.outcome) {
@@ -246,7 +252,9 @@ fn published(store: &Store, txn: &mut RwTxn<'_>, partition: i32, ids: &[CommandI
 fn forget(store: &Store, txn: &mut RwTxn<'_>, partition: i32) -> Result<(), StoreError> {
     let prefix = partition.to_be_bytes();
     let dbs = &store.dbs;
-    for db in [dbs.checkpoints, dbs.fences, dbs.entries, dbs.keys, dbs.events, dbs.claims, dbs.evidence, dbs.unpublished] {
+    for db in
+        [dbs.checkpoints, dbs.fences, dbs.entries, dbs.keys, dbs.events, dbs.claims, dbs.evidence, dbs.unpublished]
+    {
         let mut keys = Vec::new();
         for item in db.prefix_iter(txn, &prefix).map_err(|error| store.error(error))? {
             keys.push(item.map_err(|error| store.error(error))?.0.to_vec());

@@ -77,8 +77,7 @@ impl Link {
         let request_id = self.request_ids.fetch_add(1, Ordering::SeqCst);
         let signature = Signature { public_key: signed.public_key, signature: signed.signature };
         let (command, action) = (order.command, order.action);
-        let encoded =
-            self.desk.ask(move |executor| executor.encode(&command, &action, &signature, request_id)).await;
+        let encoded = self.desk.ask(move |executor| executor.encode(&command, &action, &signature, request_id)).await;
         let awaited = Awaited { partition: order.partition, id, connection_id: None };
         match encoded {
             Some(Ok(Ok(Outbound::Frame(message)))) => match sender {

@@ -56,7 +56,6 @@ struct Executor {
     asking: BTreeSet<CommandId>,
 }
 
-
 #[derive(Clone)]
 pub struct World {
     commands: Vec<Head>,
@@ -133,8 +132,12 @@ impl World {
         if let Some((id, _)) = self.sends.iter().find(|(_, sends)| **sends > 1) {
             return Some(format!("{id} was sent twice"));
         }
-        let keys: Vec<&str> =
-            self.commands.iter().filter(|head| self.sends.contains_key(&head.id)).map(|head| head.idempotency_key.as_str()).collect();
+        let keys: Vec<&str> = self
+            .commands
+            .iter()
+            .filter(|head| self.sends.contains_key(&head.id))
+            .map(|head| head.idempotency_key.as_str())
+            .collect();
         if keys.iter().collect::<BTreeSet<_>>().len() < keys.len() {
             return Some("an idempotency key was sent twice".to_owned());
         }
@@ -148,7 +151,9 @@ impl World {
             }
         }
         let known: BTreeSet<i64> = truth.entries().map(|entry| entry.head.offset).collect();
-        (0..self.committed).find(|offset| !known.contains(offset)).map(|offset| format!("offset {offset} was committed and is in no journal"))
+        (0..self.committed)
+            .find(|offset| !known.contains(offset))
+            .map(|offset| format!("offset {offset} was committed and is in no journal"))
     }
 
     fn apply(&self, fold: &mut MemoryFold, placed: &Placed) -> unrip_execute::core::fold::Applied {
@@ -217,7 +222,11 @@ impl World {
                 continue;
             }
             let mut world = self.after(format!("{who}: crash, disk lost: {loses_disk}"));
-            if loses_disk { world.budget.node_losses -= 1 } else { world.budget.crashes -= 1 }
+            if loses_disk {
+                world.budget.node_losses -= 1
+            } else {
+                world.budget.crashes -= 1
+            }
             world.weight = FAULT;
             let executor = &mut world.executors[who];
             executor.core = fresh();
@@ -376,7 +385,8 @@ impl World {
 
 fn fresh() -> Partition {
     // Appends are not repeated here: the network's own delays are what is explored.
-    let timing = Timing { append_retry_ms: i64::MAX, answer_timeout_ms: i64::MAX, prepare_retry_ms: 1, embargo_margin_ms: 0 };
+    let timing =
+        Timing { append_retry_ms: i64::MAX, answer_timeout_ms: i64::MAX, prepare_retry_ms: 1, embargo_margin_ms: 0 };
     Partition::new(VENUE, Bounds::default(), timing)
 }
 

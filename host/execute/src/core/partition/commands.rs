@@ -20,7 +20,9 @@ impl Partition {
         }
         match incoming {
             Incoming::Foreign { offset } => self.next_offset = self.next_offset.max(offset + 1),
-            Incoming::Unacceptable { offset, id, code, reason } => self.pass_over(offset, id, code, reason, now, effects),
+            Incoming::Unacceptable { offset, id, code, reason } => {
+                self.pass_over(offset, id, code, reason, now, effects)
+            }
             Incoming::Ours(head, refusal) => self.command(store, head, refusal, now, effects)?,
         }
         Ok(())

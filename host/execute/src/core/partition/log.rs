@@ -74,7 +74,12 @@ impl Partition {
         Ok(())
     }
 
-    pub(super) fn activate<S: FoldView>(&mut self, store: &S, now: Timestamp, effects: &mut Effects) -> Result<(), S::Error> {
+    pub(super) fn activate<S: FoldView>(
+        &mut self,
+        store: &S,
+        now: Timestamp,
+        effects: &mut Effects,
+    ) -> Result<(), S::Error> {
         if self.earlier_life {
             let wait = self.bounds.deadline_max_ms + self.timing.embargo_margin_ms;
             self.embargo_until = self.first_fence_at.map(|at| at.plus_millis(wait));
@@ -170,7 +175,14 @@ impl Partition {
         }
     }
 
-    pub(super) fn outcome_invalid(&mut self, head: &Head, written_under: i64, why: &Invalid, now: Timestamp, effects: &mut Effects) {
+    pub(super) fn outcome_invalid(
+        &mut self,
+        head: &Head,
+        written_under: i64,
+        why: &Invalid,
+        now: Timestamp,
+        effects: &mut Effects,
+    ) {
         let Some(own) = self.fence_offset() else { return };
         let Some(stage) = self.open.get(&head.id).map(|open| open.stage.clone()) else { return };
         match (stage, why) {

@@ -173,7 +173,10 @@ impl Partition {
 
     /// Whether nothing is in flight that a drain should wait for.
     pub fn is_drained(&self) -> bool {
-        !self.open.values().any(|open| matches!(open.stage, Stage::Dispatching | Stage::Awaiting(_) | Stage::Ending { .. }))
+        !self
+            .open
+            .values()
+            .any(|open| matches!(open.stage, Stage::Dispatching | Stage::Awaiting(_) | Stage::Ending { .. }))
     }
 
     /// Takes one event. The store is the fold of at least everything that `Folded` events told of.

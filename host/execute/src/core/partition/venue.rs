@@ -16,7 +16,8 @@ impl Partition {
             SendEnd::NotHanded => self.set_stage(id, Stage::Unsent),
             SendEnd::Refused(code) if self.fence_offset().is_some() => {
                 let known = host(now, "the gate closed before any byte was handed over");
-                let ending = Ending { evidence: Some(known), ..refused(code.to_owned(), format!("gate closed: {code}")) };
+                let ending =
+                    Ending { evidence: Some(known), ..refused(code.to_owned(), format!("gate closed: {code}")) };
                 self.end(*id, ending, now, effects);
             }
             SendEnd::Refused(_) => {
