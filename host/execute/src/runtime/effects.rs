@@ -81,6 +81,8 @@ impl Service {
             maker: self.maker.clone(),
             clock: std::sync::Arc::clone(&self.ctx.clock),
             how: self.config.execute.publish,
+            production: self.config.execute.production,
+            inputs: self.inputs.clone(),
             poke: std::sync::Arc::clone(&running.poke),
             stop,
         };

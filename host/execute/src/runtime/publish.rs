@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use unrip_bus::{BusConfig, Isolation, Outgoing, Producer, Transactor, TxnError, read_to_end};
 use unrip_core::event::result::TradeResult;
 use unrip_core::{CommandId, Envelope, topic};
+use unrip_service::RunError;
 use unrip_service::clock::Clock;
 
+use super::Input;
 use super::records::Maker;
 use crate::config::Publish;
 use crate::store::{Store, StoreError, Unpublished, Writer};
@@ -31,6 +33,10 @@ pub(crate) struct Publisher {
     pub(crate) maker: Maker,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) how: Publish,
+    /// Whether a broker without transactions is refused.
+    pub(crate) production: bool,
+    /// Where that is told.
+    pub(crate) inputs: mpsc::Sender<Input>,
     /// Poked when an outcome is in the log.
     pub(crate) poke: Arc<Notify>,
     /// Cancelled when the partition is not ours any more.
@@ -57,12 +63,18 @@ impl Publisher {
             tokio::select! {
                 () = stop.cancelled() => return,
                 ended = self.publish_all() => match ended {
-                    Err(Error::Txn(TxnError::Unsupported(_))) if self.how == Publish::Auto => {
+                    Err(Error::Txn(TxnError::Unsupported(_))) if self.how == Publish::Auto && !self.production => {
                         tracing::warn!(
                             partition = self.partition,
                             "this broker has no transactions: results are published plain, a crash may leave a repeat"
                         );
                         self.how = Publish::Plain;
+                    }
+                    Err(Error::Txn(TxnError::Unsupported(reason))) => {
+                        let refusal = format!("execute.publish needs a broker with transactions, and this one has none: {reason}");
+                        // The loop is gone: so is the service.
+                        let _ = self.inputs.send(Input::Failed(RunError::Config(refusal))).await;
+                        return;
                     }
                     // The transactor is dropped with the error; what is on the topic is read again before going on.
                     Err(error) => {
