@@ -1,5 +1,5 @@
 //! Facts for the protocol's tests.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use unrip_core::event::result::ResultStatus;
 use unrip_core::{CommandId, Timestamp, Uuid};

@@ -1,5 +1,7 @@
 //! The world of the search: everything outside the core, small enough to be explored.
 
+#![allow(unreachable_pub, reason = "a test of its own")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
