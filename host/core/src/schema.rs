@@ -22,6 +22,8 @@ pub fn all() -> Vec<(String, Schema)> {
         one::<journal::JournalOutcome>(),
         one::<journal::JournalEvidence>(),
         one::<journal::JournalSkip>(),
+        one::<journal::JournalDecision>(),
+        one::<journal::JournalSeed>(),
         one::<control::ExecutionMode>(),
         one::<dead::DeadLetter>(),
     ]

@@ -28,6 +28,8 @@ impl Ledger {
             JournalEntry::Outcome(outcome) => self.outcome(place, key, &venue, *outcome),
             JournalEntry::Evidence(evidence) => self.evidence(place, &evidence),
             JournalEntry::Skip(skip) => self.skip(place, &venue, skip),
+            JournalEntry::Decision(_) => {}
+            JournalEntry::Seed(_) => {}
             JournalEntry::Unknown(kind) => {
                 tracing::debug!(kind, partition = place.partition, offset = place.offset, "unknown journal record");
                 self.void("unknown_kind");

@@ -95,6 +95,7 @@ fn claim_of(command: &Envelope<ExecuteTrade>, command_offset: i64, fence_offset:
             wit: "unrip:executor@0.1.0".into(),
             config_digest: "sha256:11".into(),
         },
+        reserves: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::amount::Amount;
 use crate::envelope::{AnyEnvelope, DecodeError, ModuleRef};
 use crate::event::result::{Evidence, ResultStatus};
 use crate::id::CommandId;
@@ -60,6 +61,18 @@ pub struct JournalClaim {
     pub action_digest: String,
     /// The component that prepared them.
     pub module: ModuleRef,
+    /// What is promised while the action is open; the inventory holds it back until the deadline or the settlement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserves: Vec<Reserve>,
+}
+
+/// An amount of an asset that an open action promises.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Reserve {
+    /// The asset.
+    pub asset: String,
+    /// Base units.
+    pub amount: Amount,
 }
 
 /// How a command ended, before it is published.
@@ -113,12 +126,54 @@ pub struct JournalSkip {
     pub reason_code: String,
 }
 
+/// A person's decision about a claimed command that stays in doubt. Not bound to a fence; the owner makes it an outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JournalDecision {
+    /// The command.
+    pub command_id: CommandId,
+    /// How it ends.
+    pub status: ResultStatus,
+    /// Who decided.
+    pub decided_by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a lost journal held of an ended command, written from an executor's state when the journal is made anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JournalSeed {
+    /// The command.
+    pub command_id: CommandId,
+    /// Its offset in the command topic.
+    pub command_offset: i64,
+    /// Id of its record.
+    pub command_event_id: Uuid,
+    /// Hash of its content.
+    pub content_hash: String,
+    /// Digests of the module and the configuration that made it.
+    pub origin: String,
+    /// Its idempotency key.
+    pub idempotency_key: String,
+    /// As in the command.
+    pub dispatch_by: Timestamp,
+    /// As in the command.
+    pub deadline: Timestamp,
+    /// Offset of the writer's fence.
+    pub fence_offset: i64,
+    /// Whether it held a valid claim: then its idempotency key is used up.
+    pub claimed: bool,
+    /// How it ended; its result is published.
+    pub status: ResultStatus,
+}
+
 super::payload!(JournalGenesis, "journal_genesis");
 super::payload!(JournalFence, "journal_fence");
 super::payload!(JournalClaim, "journal_claim");
 super::payload!(JournalOutcome, "journal_outcome");
 super::payload!(JournalEvidence, "journal_evidence");
 super::payload!(JournalSkip, "journal_skip");
+super::payload!(JournalDecision, "journal_decision");
+super::payload!(JournalSeed, "journal_seed");
 
 /// Any record of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +190,10 @@ pub enum JournalEntry {
     Evidence(JournalEvidence),
     /// A command record is passed over.
     Skip(JournalSkip),
+    /// A person's decision.
+    Decision(JournalDecision),
+    /// From a lost journal.
+    Seed(JournalSeed),
     /// A kind that a newer program wrote: it has no effect here.
     Unknown(String),
 }
@@ -149,6 +208,8 @@ impl JournalEntry {
             "journal_outcome" => Self::Outcome(Box::new(envelope.typed()?.payload)),
             "journal_evidence" => Self::Evidence(envelope.typed()?.payload),
             "journal_skip" => Self::Skip(envelope.typed()?.payload),
+            "journal_decision" => Self::Decision(envelope.typed()?.payload),
+            "journal_seed" => Self::Seed(envelope.typed()?.payload),
             other => Self::Unknown(other.to_owned()),
         })
     }

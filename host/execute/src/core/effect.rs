@@ -173,6 +173,13 @@ pub enum Effect {
         /// Of the writer's fence.
         fence_offset: i64,
     },
+    /// Say who decided, and append an outcome that says what the noted decision says.
+    AdoptDecision {
+        /// The command.
+        head: Head,
+        /// Of the writer's fence.
+        fence_offset: i64,
+    },
     /// Append what a fenced executor heard.
     AppendEvidence {
         /// The command.

@@ -51,6 +51,9 @@ pub struct Entry {
     pub outcome: Option<OutcomeMark>,
     /// What a fenced executor heard: offset of the first such record.
     pub evidence: Option<i64>,
+    /// What a person decided: offset of the first such record.
+    #[serde(default)]
+    pub decision: Option<i64>,
 }
 
 impl Entry {
@@ -106,6 +109,22 @@ pub enum Fact {
         /// The command.
         id: CommandId,
     },
+    /// A person decided how a command in doubt ends.
+    Decision {
+        /// The command.
+        id: CommandId,
+    },
+    /// A lost journal held this ended command.
+    Seed {
+        /// The command.
+        head: Head,
+        /// Offset of the writer's fence.
+        fence_offset: i64,
+        /// Whether it held a valid claim.
+        claimed: bool,
+        /// How it ended.
+        status: ResultStatus,
+    },
     /// A command record is passed over.
     Skip {
         /// Its offset in the command topic.
@@ -145,6 +164,10 @@ pub enum Applied {
     OutcomeInvalid(Invalid),
     /// Evidence was noted for an open command.
     EvidenceNoted,
+    /// A person's decision was noted for an open command.
+    DecisionNoted,
+    /// The seed holds.
+    SeedValid,
     /// The skip holds.
     SkipValid,
     /// Nothing changed.
@@ -200,6 +223,10 @@ pub fn apply<S: FoldStore>(store: &mut S, placed: &Placed) -> Result<Applied, S:
         Fact::Claim { head, fence_offset } => apply_claim(store, placed, head, *fence_offset),
         Fact::Outcome { head, fence_offset, status } => apply_outcome(store, placed, head, *fence_offset, *status),
         Fact::Evidence { id } => apply_evidence(store, placed, id),
+        Fact::Decision { id } => apply_decision(store, placed, id),
+        Fact::Seed { head, fence_offset, claimed, status } => {
+            apply_seed(store, placed, head, *fence_offset, *claimed, *status)
+        }
         Fact::Skip { fence_offset, .. } => {
             Ok(if holds_fence(store, placed, *fence_offset)? { Applied::SkipValid } else { Applied::NoEffect })
         }
@@ -227,7 +254,7 @@ fn apply_claim<S: FoldStore>(
         return Ok(Applied::ClaimInvalid(Invalid::Key(owner)));
     }
     let claim = Some(ClaimMark { offset: placed.offset, fence_offset });
-    store.set_entry(&Entry { head: head.clone(), claim, outcome: None, evidence: None })?;
+    store.set_entry(&Entry { head: head.clone(), claim, outcome: None, evidence: None, decision: None })?;
     store.set_key_owner(&head.idempotency_key, &head.id)?;
     Ok(Applied::ClaimValid)
 }
@@ -246,7 +273,7 @@ fn apply_outcome<S: FoldStore>(
     let entry = match store.entry(&head.id)? {
         Some(entry) if entry.outcome.is_some() => return Ok(Applied::OutcomeInvalid(Invalid::Command)),
         Some(entry) => Entry { outcome, ..entry },
-        None => Entry { head: head.clone(), claim: None, outcome, evidence: None },
+        None => Entry { head: head.clone(), claim: None, outcome, evidence: None, decision: None },
     };
     store.set_entry(&entry)?;
     Ok(Applied::OutcomeValid)
@@ -260,6 +287,36 @@ fn apply_evidence<S: FoldStore>(store: &mut S, placed: &Placed, id: &CommandId) 
         }
         _ => Ok(Applied::NoEffect),
     }
+}
+
+fn apply_decision<S: FoldStore>(store: &mut S, placed: &Placed, id: &CommandId) -> Result<Applied, S::Error> {
+    match store.entry(id)? {
+        Some(entry) if entry.is_open() && entry.decision.is_none() => {
+            store.set_entry(&Entry { decision: Some(placed.offset), ..entry })?;
+            Ok(Applied::DecisionNoted)
+        }
+        _ => Ok(Applied::NoEffect),
+    }
+}
+
+fn apply_seed<S: FoldStore>(
+    store: &mut S,
+    placed: &Placed,
+    head: &Head,
+    fence_offset: i64,
+    claimed: bool,
+    status: ResultStatus,
+) -> Result<Applied, S::Error> {
+    if !holds_fence(store, placed, fence_offset)? || store.entry(&head.id)?.is_some() {
+        return Ok(Applied::NoEffect);
+    }
+    let claim = claimed.then_some(ClaimMark { offset: placed.offset, fence_offset });
+    let outcome = Some(OutcomeMark { offset: placed.offset, status });
+    store.set_entry(&Entry { head: head.clone(), claim, outcome, evidence: None, decision: None })?;
+    if claimed && store.key_owner(&head.idempotency_key)?.is_none() {
+        store.set_key_owner(&head.idempotency_key, &head.id)?;
+    }
+    Ok(Applied::SeedValid)
 }
 
 /// A fold in memory, for tests and the model checker.

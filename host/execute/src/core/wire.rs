@@ -2,7 +2,7 @@
 
 use unrip_core::envelope::AnyEnvelope;
 use unrip_core::event::command::ExecuteTrade;
-use unrip_core::event::journal::{JournalClaim, JournalEntry, JournalOutcome};
+use unrip_core::event::journal::{JournalClaim, JournalEntry, JournalOutcome, JournalSeed};
 use unrip_core::{Envelope, Uuid};
 
 use super::fold::{Fact, Head, Placed};
@@ -51,6 +51,13 @@ fn fact(entry: &JournalEntry, venue: &str) -> Fact {
         },
         JournalEntry::Evidence(evidence) => Fact::Evidence { id: evidence.command_id },
         JournalEntry::Skip(skip) => Fact::Skip { command_offset: skip.command_offset, fence_offset: skip.fence_offset },
+        JournalEntry::Decision(decision) => Fact::Decision { id: decision.command_id },
+        JournalEntry::Seed(seed) => Fact::Seed {
+            head: seed_head(seed, venue),
+            fence_offset: seed.fence_offset,
+            claimed: seed.claimed,
+            status: seed.status,
+        },
         JournalEntry::Unknown(_) => Fact::Unknown,
     }
 }
@@ -87,5 +94,19 @@ fn outcome_head(outcome: &JournalOutcome, venue: &str) -> Head {
             dispatch_by: outcome.command_id.time(),
             deadline: outcome.command_id.time(),
         },
+    }
+}
+
+fn seed_head(seed: &JournalSeed, venue: &str) -> Head {
+    Head {
+        id: seed.command_id,
+        venue: venue.to_owned(),
+        event_id: seed.command_event_id,
+        offset: seed.command_offset,
+        idempotency_key: seed.idempotency_key.clone(),
+        content_hash: seed.content_hash.clone(),
+        origin: seed.origin.clone(),
+        dispatch_by: seed.dispatch_by,
+        deadline: seed.deadline,
     }
 }

@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use unrip_bus::Outgoing;
 use unrip_core::event::journal::{JournalClaim, JournalEvidence, JournalFence, JournalOutcome, JournalSkip};
-use unrip_core::event::result::StatusState;
+use unrip_core::event::result::{EvidenceKind, StatusState};
 use unrip_core::{CommandId, Timestamp, Uuid, topic};
 use unrip_service::RunError;
 
@@ -27,6 +27,7 @@ impl Service {
                 self.append_outcome(partition, head, fence_offset, ending, now)
             }
             Effect::AdoptEvidence { head, fence_offset } => self.adopt_evidence(partition, head, fence_offset, now),
+            Effect::AdoptDecision { head, fence_offset } => self.adopt_decision(partition, head, fence_offset, now),
             Effect::AppendEvidence { id, fence_offset, ending } => {
                 self.append_evidence(partition, id, fence_offset, ending, now)
             }
@@ -113,6 +114,7 @@ impl Service {
             fence_offset,
             dispatch_by: payload.dispatch_by,
             deadline: payload.deadline,
+            reserves: Vec::new(),
             key_id: signer.key_id().to_owned(),
             scheme: claimed.action.scheme.clone(),
             action_base64: STANDARD.encode(&claimed.action.unsigned),
@@ -176,6 +178,25 @@ impl Service {
         self.append_outcome(partition, head, fence_offset, ending, now)
     }
 
+    fn adopt_decision(
+        &mut self,
+        partition: i32,
+        head: Head,
+        fence_offset: i64,
+        now: Timestamp,
+    ) -> Result<(), RunError> {
+        let decided =
+            self.store.view(partition).and_then(|view| view.decision(&head.id)).map_err(super::journal::state)?;
+        let Some(decided) = decided else { return Ok(()) };
+        self.recover_claim(partition, &head.id)?;
+        let detail = Some(format!("{}: {}", decided.decided_by, decided.reason));
+        self.say_status(partition, head.id, StatusState::ResolvedByOperator, detail.clone(), now)?;
+        let known = Known { kind: EvidenceKind::Host, received_at: now, venue_time: None, detail };
+        let code = "resolved_by_operator".to_owned();
+        let ending = Ending { status: decided.status, code, note: None, evidence: Some(known) };
+        self.append_outcome(partition, head, fence_offset, ending, now)
+    }
+
     fn append_evidence(
         &self,
         partition: i32,
@@ -220,7 +241,9 @@ impl Service {
     ) -> Result<(), RunError> {
         self.metrics.statuses.inc(status_name(state));
         let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
-        let module = (state != StatusState::InDoubt).then(|| self.module.clone());
+        // The host alone knows that it is in doubt, and what a person decided.
+        let by_host = matches!(state, StatusState::InDoubt | StatusState::ResolvedByOperator);
+        let module = (!by_host).then(|| self.module.clone());
         let record = self.maker.status(partition, &held.cause, state, detail, module, now).map_err(encode)?;
         self.append("status", None, record);
         Ok(())

@@ -107,6 +107,8 @@ pub(super) struct Dbs {
     pub(super) claims: Db,
     /// partition, command id → evidence payload of a fenced executor.
     pub(super) evidence: Db,
+    /// partition, command id → a person's decision.
+    pub(super) decisions: Db,
     /// partition, outcome offset (8 bytes, big-endian) → `Unpublished`.
     pub(super) unpublished: Db,
 }
@@ -140,6 +142,7 @@ impl Store {
             events: db("events")?,
             claims: db("claims")?,
             evidence: db("evidence")?,
+            decisions: db("decisions")?,
             unpublished: db("unpublished")?,
         };
         let meta = db("meta")?;

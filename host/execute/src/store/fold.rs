@@ -2,7 +2,7 @@
 
 use heed::{RoTxn, RwTxn, WithoutTls};
 use sha2::{Digest, Sha256};
-use unrip_core::event::journal::JournalEvidence;
+use unrip_core::event::journal::{JournalDecision, JournalEvidence};
 use unrip_core::{CommandId, Uuid};
 
 use super::env::{Store, StoreError};
@@ -43,6 +43,11 @@ impl PartitionView<'_> {
     /// What a fenced executor heard of a command.
     pub fn evidence(&self, id: &CommandId) -> Result<Option<JournalEvidence>, StoreError> {
         self.store.get(&self.txn, self.store.dbs.evidence, &id_key(self.partition, id))
+    }
+
+    /// What a person decided of a command.
+    pub fn decision(&self, id: &CommandId) -> Result<Option<JournalDecision>, StoreError> {
+        self.store.get(&self.txn, self.store.dbs.decisions, &id_key(self.partition, id))
     }
 
     /// Outcomes whose results are not known to be published, in log order.

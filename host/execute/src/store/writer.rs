@@ -178,6 +178,9 @@ fn keep(
         (JournalEntry::Evidence(evidence), Applied::EvidenceNoted) => {
             store.put(fold.txn, store.dbs.evidence, &id_key(partition, &evidence.command_id), evidence)
         }
+        (JournalEntry::Decision(decision), Applied::DecisionNoted) => {
+            store.put(fold.txn, store.dbs.decisions, &id_key(partition, &decision.command_id), decision)
+        }
         (JournalEntry::Outcome(outcome), Applied::OutcomeValid) => {
             let claim: Option<KeptClaim> =
                 store.get(fold.txn, store.dbs.claims, &id_key(partition, &outcome.command_id))?;
@@ -241,6 +244,7 @@ fn published(
             store.delete(txn, store.dbs.unpublished, &offset_key(partition, outcome.offset))?;
             store.delete(txn, store.dbs.claims, &id_key(partition, id))?;
             store.delete(txn, store.dbs.evidence, &id_key(partition, id))?;
+            store.delete(txn, store.dbs.decisions, &id_key(partition, id))?;
         }
     }
     let key = partition.to_be_bytes();
@@ -252,9 +256,17 @@ fn published(
 fn forget(store: &Store, txn: &mut RwTxn<'_>, partition: i32) -> Result<(), StoreError> {
     let prefix = partition.to_be_bytes();
     let dbs = &store.dbs;
-    for db in
-        [dbs.checkpoints, dbs.fences, dbs.entries, dbs.keys, dbs.events, dbs.claims, dbs.evidence, dbs.unpublished]
-    {
+    for db in [
+        dbs.checkpoints,
+        dbs.fences,
+        dbs.entries,
+        dbs.keys,
+        dbs.events,
+        dbs.claims,
+        dbs.evidence,
+        dbs.decisions,
+        dbs.unpublished,
+    ] {
         let mut keys = Vec::new();
         for item in db.prefix_iter(txn, &prefix).map_err(|error| store.error(error))? {
             keys.push(item.map_err(|error| store.error(error))?.0.to_vec());

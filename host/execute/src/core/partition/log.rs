@@ -3,7 +3,7 @@
 use unrip_core::Timestamp;
 
 use super::ending::{duplicate_key, not_handed_in_time};
-use super::{Effect, Effects, Open, Partition, Phase, Stage};
+use super::{Adopted, Effect, Effects, Open, Partition, Phase, Stage};
 use crate::core::fold::{Applied, Entry, Fact, FoldView, Head, Invalid, Placed};
 
 impl Partition {
@@ -32,7 +32,7 @@ impl Partition {
             (Fact::Outcome { head, fence_offset, .. }, Applied::OutcomeInvalid(why)) => {
                 self.outcome_invalid(head, *fence_offset, &why, now, effects);
             }
-            (Fact::Evidence { id }, Applied::EvidenceNoted) => {
+            (Fact::Evidence { id }, Applied::EvidenceNoted) | (Fact::Decision { id }, Applied::DecisionNoted) => {
                 if let Some(entry) = store.entry(id)? {
                     self.adopt(entry, now, effects);
                 }
@@ -86,7 +86,7 @@ impl Partition {
         }
         effects.push(Effect::Activated);
         for entry in store.open_claims(&self.venue)? {
-            if entry.evidence.is_some() {
+            if entry.evidence.is_some() || entry.decision.is_some() {
                 self.adopt(entry, now, effects);
             } else if !self.open.contains_key(&entry.head.id) {
                 self.doubt(entry.head, effects);
@@ -199,7 +199,9 @@ impl Partition {
 
     pub(super) fn adopt(&mut self, entry: Entry, now: Timestamp, effects: &mut Effects) {
         let Some(fence_offset) = self.fence_offset() else { return };
-        effects.push(Effect::AdoptEvidence { head: entry.head.clone(), fence_offset });
-        self.open.insert(entry.head.id, Open { head: entry.head, stage: Stage::Adopting { at: now } });
+        // What the venue said goes before what a person decided.
+        let from = if entry.evidence.is_some() { Adopted::Evidence } else { Adopted::Decision };
+        effects.push(from.effect(entry.head.clone(), fence_offset));
+        self.open.insert(entry.head.id, Open { head: entry.head, stage: Stage::Adopting { at: now, from } });
     }
 }

@@ -93,8 +93,24 @@ enum Stage {
     Doubt(Option<Timestamp>),
     /// The outcome is appended (at this time) and not read back.
     Ending { at: Timestamp, ending: Ending },
-    /// The outcome that noted evidence says is appended (at this time) and not read back.
-    Adopting { at: Timestamp },
+    /// The outcome that noted evidence or a decision says is appended (at this time) and not read back.
+    Adopting { at: Timestamp, from: Adopted },
+}
+
+/// Where an outcome that this incarnation did not learn by itself comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Adopted {
+    Evidence,
+    Decision,
+}
+
+impl Adopted {
+    fn effect(self, head: Head, fence_offset: i64) -> Effect {
+        match self {
+            Self::Evidence => Effect::AdoptEvidence { head, fence_offset },
+            Self::Decision => Effect::AdoptDecision { head, fence_offset },
+        }
+    }
 }
 
 /// One partition as this executor sees it.

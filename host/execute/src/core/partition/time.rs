@@ -56,9 +56,9 @@ impl Partition {
                 let ending = ending.clone();
                 effects.push(Effect::AppendOutcome { head: open.head.clone(), fence_offset, ending });
             }
-            Stage::Adopting { at } if now.millis_since(*at) >= self.timing.append_retry_ms => {
+            Stage::Adopting { at, from } if now.millis_since(*at) >= self.timing.append_retry_ms => {
                 *at = now;
-                effects.push(Effect::AdoptEvidence { head: open.head.clone(), fence_offset });
+                effects.push(from.effect(open.head.clone(), fence_offset));
             }
             _ => {}
         }
