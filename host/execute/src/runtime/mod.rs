@@ -2,18 +2,21 @@
 //! slow runs beside it and comes back as an input.
 
 mod commands;
+mod drain;
 mod effects;
 mod gates;
 mod group;
 mod journal;
+mod metrics;
 mod publish;
 mod records;
 mod recover;
 mod service;
 mod slot;
+mod start;
 mod statements;
 
-pub use service::run;
+pub use start::run;
 
 use unrip_core::CommandId;
 use unrip_engine::executor::Action;

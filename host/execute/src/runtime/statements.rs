@@ -1,7 +1,7 @@
 //! From what the module reads in the venue's words to events of the protocol.
 
+use unrip_core::CommandId;
 use unrip_core::event::result::{EvidenceKind, ResultStatus, StatusState};
-use unrip_core::{CommandId, Timestamp};
 use unrip_engine::executor::{Statement, Verdict};
 use unrip_service::RunError;
 
@@ -106,11 +106,6 @@ impl Service {
         let known = Known { kind, received_at: self.now(), venue_time: None, detail: shortened(detail) };
         let ending = Ending { status, code: code.to_owned(), note: None, evidence: Some(known) };
         self.step(partition, Event::Heard(id, ending)).await
-    }
-
-    /// The time that counts: never earlier than the newest append that was read.
-    pub(super) fn now(&self) -> Timestamp {
-        self.ctx.clock.now().max(self.newest_append)
     }
 }
 

@@ -1,0 +1,69 @@
+//! Stopping in order: take nothing new, finish or leave in doubt, publish, commit, leave the group.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use unrip_service::RunError;
+
+use super::Input;
+use super::journal::{state, unavailable};
+use super::service::{Service, TICK};
+use crate::core::partition::Event;
+use crate::venue::Heard;
+
+/// How long leaving the group may take.
+const LEAVE_WAIT: Duration = Duration::from_secs(5);
+
+impl Service {
+    /// Finishes what is in flight or leaves it in doubt, publishes, commits, leaves.
+    pub(super) async fn stop(
+        mut self,
+        inputs: &mut mpsc::Receiver<Input>,
+        heard: &mut mpsc::Receiver<Heard>,
+    ) -> Result<(), RunError> {
+        tracing::info!("draining");
+        let partitions: Vec<i32> = self.slots.keys().copied().collect();
+        for partition in &partitions {
+            self.step(*partition, Event::Revoked).await?;
+        }
+        let drain = Duration::from_millis(self.config.execute.drain_timeout_ms);
+        let deadline = tokio::time::Instant::now() + drain;
+        let mut tick = tokio::time::interval(TICK);
+        while !(self.drained(&partitions) && self.is_published(&partitions)?) {
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => {
+                    tracing::warn!("the drain took too long: the rest is left in doubt for the next owner");
+                    break;
+                }
+                Some(input) = inputs.recv() => self.input(input).await?,
+                Some(heard) = heard.recv() => self.heard(heard).await?,
+                _ = tick.tick() => {
+                    for partition in &partitions {
+                        self.step(*partition, Event::Tick).await?;
+                    }
+                }
+            }
+        }
+        self.commit().await;
+        self.stop_publishers.cancel();
+        self.leave().await;
+        self.producer.flush(drain).await.map_err(unavailable)
+    }
+
+    fn is_published(&self, partitions: &[i32]) -> Result<bool, RunError> {
+        for partition in partitions {
+            let ours = self.slots.get(partition).is_some_and(|slot| slot.publisher.is_some());
+            if ours && !self.store.view(*partition).and_then(|view| view.unpublished()).map_err(state)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    pub(super) async fn leave(&mut self) {
+        let Some(group) = self.group.take() else { return };
+        if tokio::time::timeout(LEAVE_WAIT, group.leave()).await.is_err() {
+            tracing::warn!("leaving the group takes too long; the broker will notice");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Starting in order: keys, module, state, topics, journal, kill switch, venue; then the loop.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use unrip_bus::{Admin, Producer};
+use unrip_core::{Timestamp, topic};
+use unrip_service::{Context, RunError, module};
+
+use super::gates::Gates;
+use super::journal::{self, state, unavailable};
+use super::metrics::Metrics;
+use super::records::Maker;
+use super::service::Service;
+use super::{INPUTS_WAITING_MAX, Input};
+use crate::config::{Config, Scheme};
+use crate::signer::{Nep413Signer, Signer, load_seed};
+use crate::store::{Store, StoreOptions, Writer};
+use crate::venue::{Desk, Heard, Link, LinkParts};
+
+/// Pause before the broker is asked again at start.
+const START_RETRY: Duration = Duration::from_secs(1);
+
+/// Runs the executor until it is told to stop.
+///
+/// # Errors
+/// What it cannot go on without; the exit code says which kind.
+pub async fn run(config: Config, ctx: Context) -> Result<(), RunError> {
+    let (tell, mut inputs) = mpsc::channel(INPUTS_WAITING_MAX);
+    let (hear, mut heard) = mpsc::channel(INPUTS_WAITING_MAX);
+    let started = tokio::select! {
+        () = ctx.shutdown.cancelled() => return Ok(()),
+        started = start(config, ctx.clone(), tell, hear) => started,
+    };
+    let (mut service, ends) = started?;
+    let folded = ctx.health.condition("journal", "reading the journal to its end");
+    if !service.catch_up(&mut inputs, ends).await? {
+        return Ok(());
+    }
+    folded.met();
+    service.group = Some(service.join()?);
+    service.work(&mut inputs, &mut heard).await?;
+    service.stop(&mut inputs, &mut heard).await
+}
+
+async fn start(
+    config: Config,
+    ctx: Context,
+    inputs: mpsc::Sender<Input>,
+    hear: mpsc::Sender<Heard>,
+) -> Result<(Service, Vec<(i32, i64)>), RunError> {
+    let conditions = (ctx.health.condition("module", "loading"), ctx.health.condition("bus", "connecting"));
+    let signers = signers(&config)?;
+    let section = config.module.clone();
+    let loaded = tokio::task::block_in_place(|| module::load(&section)?.executor())?;
+    let module = loaded.module_ref().clone();
+    let desk = Desk::start(loaded).map_err(|error| RunError::Software(error.to_string()))?;
+    conditions.0.met();
+
+    let options = StoreOptions { dir: config.execute.state_dir.to_path_buf(), map_bytes: config.execute.map_bytes };
+    let store = Store::open(&options).map_err(state)?;
+    let told = inputs.clone();
+    let writer = Writer::start(store.clone(), move |folded| {
+        // The loop is gone: so is whoever wants to know.
+        let _ = told.blocking_send(Input::Folded(folded));
+    })
+    .map_err(|error| RunError::Software(error.to_string()))?;
+
+    let partitions = check_topics(&config).await?;
+    let begun = journal::begin(&config.bus, &store, &writer, partitions).await?;
+    let gates = Gates::default();
+    gates.follow(&config.bus).await?;
+    let producer = Producer::new(&config.bus).map_err(unavailable)?;
+    conditions.1.met();
+
+    let link = Link::open(
+        LinkParts {
+            desk: desk.clone(),
+            endpoints: &config.endpoints,
+            granted_http: &config.module.grants.http,
+            slots: &config.credentials,
+            granted_credentials: &config.module.grants.credential,
+            clock: Arc::clone(&ctx.clock),
+            ids: ctx.ids.clone(),
+            connected: ctx.health.condition("venue", "connecting"),
+            shutdown: CancellationToken::new(),
+        },
+        hear,
+    )
+    .await?;
+
+    let (bus, from, tail_writer, failed) = (config.bus.clone(), begun.from, writer.clone(), inputs.clone());
+    tokio::spawn(async move {
+        let error = journal::tail(bus, from, tail_writer).await;
+        let _ = failed.send(Input::Failed(error)).await;
+    });
+    let maker = Maker {
+        venue: config.service.venue.clone(),
+        source: format!("unrip/execute/{}", config.execute.executor_id),
+        ids: ctx.ids.clone(),
+    };
+    let service = Service {
+        incarnation: ctx.ids.uuid_v7(ctx.clock.now()),
+        joined: ctx.health.condition("partitions", "waiting for an assignment"),
+        metrics: Metrics::new(&ctx.metrics),
+        stop_publishers: CancellationToken::new(),
+        slots: BTreeMap::new(),
+        commits: BTreeMap::new(),
+        leaving: Vec::new(),
+        group: None,
+        rejoin: false,
+        config,
+        ctx,
+        partitions,
+        newest_append: Timestamp::default(),
+        store,
+        writer,
+        producer,
+        maker,
+        module,
+        desk,
+        link,
+        gates,
+        signers: signers.into(),
+        inputs,
+    };
+    Ok((service, begun.ends))
+}
+
+fn signers(config: &Config) -> Result<Vec<Arc<dyn Signer>>, RunError> {
+    let mut signers: Vec<Arc<dyn Signer>> = Vec::new();
+    for (key_id, section) in &config.signer {
+        match section.scheme {
+            Scheme::Nep413 => {
+                let granted = config.module.grants.signing.iter().any(|scheme| scheme == "nep413");
+                if !granted {
+                    return Err(RunError::Config(format!("signer.{key_id}: module.grants.signing lacks \"nep413\"")));
+                }
+                let seed = load_seed(&section.key_file)
+                    .map_err(|error| RunError::Config(format!("signer.{key_id}.key_file: {error}")))?;
+                signers.push(Arc::new(Nep413Signer::new(key_id, &section.account, &section.recipient, &seed)));
+            }
+        }
+    }
+    Ok(signers)
+}
+
+/// Waits for the broker and compares the topics that must agree.
+async fn check_topics(config: &Config) -> Result<i32, RunError> {
+    let admin = Admin::new(&config.bus).map_err(unavailable)?;
+    let mut counts = Vec::new();
+    for name in [topic::EXECUTE_TRADE, topic::JOURNAL, topic::TRADE_RESULT, topic::TRADE_STATUS] {
+        let found = loop {
+            match admin.describe(name).await {
+                Ok(found) => break found,
+                Err(error) if error.is_retriable() => {
+                    tracing::warn!(%error, "the broker is away; trying again");
+                    tokio::time::sleep(START_RETRY).await;
+                }
+                Err(error) => return Err(unavailable(error)),
+            }
+        };
+        let Some(found) = found else {
+            return Err(RunError::Unavailable(format!("topic {name} does not exist; run `unrip topics ensure`")));
+        };
+        if name == topic::JOURNAL {
+            check_journal(config, &found.settings)?;
+        }
+        counts.push((name, found.partitions));
+    }
+    match counts.first() {
+        Some((_, partitions)) if counts.iter().all(|(_, other)| other == partitions) => Ok(*partitions),
+        _ => Err(RunError::Config(format!(
+            "partition counts differ: {counts:?}; results and journal lie in their command's partition. Make the topics anew"
+        ))),
+    }
+}
+
+fn check_journal(config: &Config, settings: &BTreeMap<String, String>) -> Result<(), RunError> {
+    let stamps = settings.get("message.timestamp.type").map(String::as_str);
+    if stamps == Some("LogAppendTime") {
+        return Ok(());
+    }
+    let found = stamps.unwrap_or("not told by this broker");
+    if config.execute.production {
+        return Err(RunError::Config(format!(
+            "{}: message.timestamp.type is {found}; production needs LogAppendTime: the floor moves by append times only",
+            topic::JOURNAL
+        )));
+    }
+    tracing::warn!(found, "the journal has no LogAppendTime: its times are the producer's (development only)");
+    Ok(())
+}
