@@ -9,6 +9,7 @@ use unrip_service::config::{ConfigPath, CredentialSlots, Endpoints, ModuleSectio
 
 use crate::core::intake::Bounds;
 use crate::core::partition::Timing;
+use crate::points::FailPoint;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -71,6 +72,8 @@ pub struct ExecuteSection {
     /// Whether what only a development broker lacks is refused.
     #[serde(default)]
     pub production: bool,
+    /// Where a test ends or stops this process: `NAME:HIT:ACT`. Refused in production.
+    pub fail_point: Option<FailPoint>,
 }
 
 /// How results are published.
@@ -132,6 +135,9 @@ impl RoleConfig for Config {
     fn check(&self) -> Result<(), String> {
         if self.execute.production && self.execute.publish == Publish::Plain {
             return Err("execute.publish = \"plain\" may repeat a result after a crash; not in production".to_owned());
+        }
+        if self.execute.production && self.execute.fail_point.is_some() {
+            return Err("execute.fail_point ends this process on purpose; not in production: remove it".to_owned());
         }
         if self.execute.executor_id.is_empty() {
             return Err("execute.executor_id is empty; give each executor its own".to_owned());

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod core;
+pub mod points;
 pub mod runtime;
 pub mod signer;
 pub mod store;

@@ -17,6 +17,7 @@ use super::slot::{Claimed, Held};
 use super::{Input, gates::Gates};
 use crate::core::intake::{CommandRecord, Intake, judge};
 use crate::core::partition::{Effect, Ending, Event, Incoming, Known, Preparation, Resolution, SendEnd};
+use crate::points::{Point, reach};
 use crate::signer::Signer;
 use crate::venue::{Link, Order, Outcome, Stop};
 
@@ -34,6 +35,7 @@ impl Service {
         if !slot.core.is_active() {
             return Ok(());
         }
+        reach(Point::CommandReceived);
         slot.next_offset = slot.next_offset.max(offset + 1);
         let raw = CommandRecord {
             partition,
@@ -58,6 +60,7 @@ impl Service {
             }
         };
         let effects = self.decide(partition, Event::Command(incoming), now)?;
+        reach(Point::CommandJudged);
         for effect in &effects {
             if let Effect::DeadLetter { offset, code, reason } = effect {
                 tracing::warn!(partition, offset, code, reason, "command passed over");
@@ -75,6 +78,7 @@ impl Service {
 
     pub(super) fn prepare(&self, partition: i32, id: CommandId) -> Result<(), RunError> {
         let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
+        reach(Point::PrepareBefore);
         let command = ExecuteTrade::from(&held.cause.command.payload);
         let account = held.cause.command.payload.account.clone();
         let (now, facts) = (self.now(), self.link.facts().at(self.now()));
@@ -112,6 +116,7 @@ impl Service {
     ) {
         let held = self.slots.get_mut(&partition).and_then(|slot| slot.held.get_mut(id));
         if let (Some(held), Some(action)) = (held, action) {
+            reach(Point::PrepareAfter);
             let digest = sha256_hex(&action.unsigned);
             held.claimed = Some(Claimed { action, digest });
         }
@@ -119,6 +124,7 @@ impl Service {
 
     pub(super) fn dispatch(&self, partition: i32, id: CommandId) -> Result<(), RunError> {
         let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
+        reach(Point::ClaimFolded);
         let payload = &held.cause.command.payload;
         let order = held.claimed.as_ref().and_then(|claimed| {
             let signer = find_signer(&self.signers, &claimed.action.scheme, &payload.account)?;
@@ -152,15 +158,20 @@ impl Service {
         let clock = Arc::clone(&self.ctx.clock);
         tokio::spawn(async move {
             let mut last: Option<LastAnswer> = None;
+            reach(Point::ResolveBegin);
             for _ in 0..QUESTIONS_PER_ROUND_MAX {
                 let (command, action, now) = (command.clone(), claimed.action.clone(), clock.now());
                 let step = desk.ask(move |executor| executor.resolve(&command, &action, last.as_ref(), now)).await;
                 let resolution = match step {
                     Some(Ok(Step::Ask(query))) => {
                         last = Some(ask(&link, query).await);
+                        reach(Point::ResolveAnswered);
                         continue;
                     }
-                    Some(Ok(Step::Final(verdict))) => Resolution::Final(ending(verdict, clock.now())),
+                    Some(Ok(Step::Final(verdict))) => {
+                        reach(Point::ResolveDecided);
+                        Resolution::Final(ending(verdict, clock.now()))
+                    }
                     Some(Ok(Step::WaitUntil(at))) => {
                         Resolution::WaitUntil(Timestamp::from_micros(i64::try_from(at).unwrap_or(i64::MAX)))
                     }

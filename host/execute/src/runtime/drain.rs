@@ -9,6 +9,7 @@ use super::Input;
 use super::journal::{state, unavailable};
 use super::service::{Service, TICK};
 use crate::core::partition::Event;
+use crate::points::{Point, reach};
 use crate::venue::Heard;
 
 /// How long leaving the group may take.
@@ -22,6 +23,7 @@ impl Service {
         heard: &mut mpsc::Receiver<Heard>,
     ) -> Result<(), RunError> {
         tracing::info!("draining");
+        reach(Point::DrainBegin);
         let partitions: Vec<i32> = self.slots.keys().copied().collect();
         for partition in &partitions {
             self.step(*partition, Event::Revoked).await?;
@@ -44,6 +46,7 @@ impl Service {
                 }
             }
         }
+        reach(Point::DrainEnd);
         self.commit().await;
         self.stop_publishers.cancel();
         self.leave().await;

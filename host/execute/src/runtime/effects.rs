@@ -13,6 +13,7 @@ use super::service::Service;
 use super::slot::RunningPublisher;
 use crate::core::fold::{FoldView, Head};
 use crate::core::partition::{Effect, Ending, Known};
+use crate::points::{Point, reach};
 
 impl Service {
     /// Does one thing. What fails here is tried again by the protocol's own clock, or ends the service.
@@ -38,7 +39,10 @@ impl Service {
             ),
             // Written together with its skip; the record itself is known to whoever stepped the command.
             Effect::DeadLetter { .. } => Ok(()),
-            Effect::SayInDoubt(id) => self.say_status(partition, id, StatusState::InDoubt, None, now),
+            Effect::SayInDoubt(id) => {
+                reach(Point::DoubtBefore);
+                self.say_status(partition, id, StatusState::InDoubt, None, now)
+            }
             Effect::Resolve(id) => self.resolve(partition, id),
             Effect::Publish(id) => self.publish(partition, id),
             Effect::Commit(offset) => {
@@ -65,12 +69,14 @@ impl Service {
             incarnation: self.incarnation,
         };
         let record = self.maker.journal(partition, "fence", event_id, None, fence, now).map_err(encode)?;
+        reach(Point::FenceAppendBefore);
         self.append("fence", None, record);
         Ok(())
     }
 
     async fn activated(&mut self, partition: i32) -> Result<(), RunError> {
         tracing::info!(partition, "partition active");
+        reach(Point::FenceRead);
         self.recover_claims(partition)?;
         let (running, stop) = RunningPublisher::new(&self.stop_publishers);
         let publisher = Publisher {
@@ -124,7 +130,9 @@ impl Service {
         let event_id = self.ctx.ids.uuid_v7(now);
         let cause = Some(&held.cause);
         let record = self.maker.journal(partition, &id.to_string(), event_id, cause, claim, now).map_err(encode)?;
+        reach(Point::ClaimAppendBefore);
         self.append("claim", None, record);
+        reach(Point::ClaimAppendAfter);
         Ok(())
     }
 
@@ -156,7 +164,9 @@ impl Service {
         let cause = Some(&held.cause);
         let record =
             self.maker.journal(partition, &head.id.to_string(), event_id, cause, outcome, now).map_err(encode)?;
+        reach(Point::OutcomeAppendBefore);
         self.append("outcome", None, record);
+        reach(Point::OutcomeAppendAfter);
         Ok(())
     }
 
@@ -218,6 +228,7 @@ impl Service {
         let event_id = self.ctx.ids.uuid_v7(now);
         let cause = Some(&held.cause);
         let record = self.maker.journal(partition, &id.to_string(), event_id, cause, payload, now).map_err(encode)?;
+        reach(Point::EvidenceAppendBefore);
         self.append("evidence", None, record);
         Ok(())
     }
@@ -260,10 +271,12 @@ impl Service {
                     return;
                 }
             }
+            reach_acked(what);
         });
     }
 
     fn publish(&mut self, partition: i32, id: CommandId) -> Result<(), RunError> {
+        reach(Point::OutcomeFolded);
         let entry = self.store.view(partition).and_then(|view| view.entry(&id)).map_err(super::journal::state)?;
         let status = entry.and_then(|entry| entry.outcome).map(|outcome| outcome.status);
         let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
@@ -276,6 +289,16 @@ impl Service {
             publisher.poke.notify_one();
         }
         Ok(())
+    }
+}
+
+fn reach_acked(what: &str) {
+    match what {
+        "fence" => reach(Point::FenceAcked),
+        "claim" => reach(Point::ClaimAcked),
+        "outcome" => reach(Point::OutcomeAcked),
+        "evidence" => reach(Point::EvidenceAcked),
+        _ => {}
     }
 }
 

@@ -12,6 +12,7 @@ use super::journal::{patiently, record_at, state, unavailable};
 use super::service::Service;
 use super::slot::Slot;
 use crate::core::partition::{Assignment, Event, Partition};
+use crate::points::{Point, reach};
 
 /// Commands in one batch.
 const BATCH_RECORDS_MAX: usize = 64;
@@ -41,6 +42,7 @@ impl Service {
             GroupEvent::Revoked { partitions, lost, guard } => {
                 let numbers: Vec<i32> = partitions.iter().map(|(_, partition)| *partition).collect();
                 tracing::info!(?numbers, lost, "partitions are taken away");
+                reach(if lost { Point::Lost } else { Point::Revoked });
                 let event = if lost { Event::Lost } else { Event::Revoked };
                 for partition in &numbers {
                     self.step(*partition, event.clone()).await?;
@@ -70,6 +72,7 @@ impl Service {
     }
 
     async fn assigned(&mut self, partition: i32) -> Result<(), RunError> {
+        reach(Point::Assigned);
         let assignment = self.assignment(partition).await?;
         tracing::info!(partition, next_offset = assignment.next_offset, "partition assigned: fencing");
         if assignment.earlier_life {
@@ -150,6 +153,7 @@ impl Service {
                 waiting.push((partitions, until, guard));
                 continue;
             }
+            reach(Point::Released);
             self.commit().await;
             for partition in &partitions {
                 self.step(*partition, Event::Lost).await?;
@@ -182,8 +186,9 @@ impl Service {
             .collect();
         let Some(group) = self.group.as_ref().filter(|_| !offsets.is_empty()) else { return };
         let again = offsets.clone();
+        reach(Point::OffsetsCommitBefore);
         match tokio::time::timeout(COMMIT_WAIT, group.commit(offsets)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => reach(Point::OffsetsCommitAfter),
             Ok(Err(error)) if error.is_retriable() => {
                 tracing::warn!(%error, "offsets not committed yet");
                 for (_, partition, offset) in again {

@@ -15,6 +15,7 @@ use unrip_service::clock::Clock;
 use super::Input;
 use super::records::Maker;
 use crate::config::Publish;
+use crate::points::{Point, reach};
 use crate::store::{Store, StoreError, Unpublished, Writer};
 
 /// Results that share one transaction at most.
@@ -94,7 +95,9 @@ impl Publisher {
                 // One id per partition: the next owner fences this producer, and its open transaction is aborted.
                 let id = format!("unrip-exec-result-{}-{}", self.maker.venue, self.partition);
                 let transactor = Transactor::new(&self.bus, &id)?;
+                reach(Point::InitTransactionsBefore);
                 transactor.init().await?;
+                reach(Point::InitTransactionsAfter);
                 Some(transactor)
             }
         };
@@ -129,6 +132,7 @@ impl Publisher {
         let now = self.clock.now();
         let records: Result<Vec<Outgoing>, _> =
             batch.iter().map(|one| self.maker.result(self.partition, one, now)).collect();
+        reach(Point::ResultCommitBefore);
         let positions = match transactor {
             Some(transactor) => transactor.run(records?).await?,
             None => {
@@ -139,8 +143,11 @@ impl Publisher {
                 positions
             }
         };
+        reach(Point::ResultCommitAfter);
         let next = positions.last().map_or(0, |position| position.offset + 1);
-        self.noted(batch.iter().map(|one| one.outcome.command_id).collect(), next).await
+        self.noted(batch.iter().map(|one| one.outcome.command_id).collect(), next).await?;
+        reach(Point::ResultNoted);
+        Ok(())
     }
 
     /// Has the fold forget what is published; returns when it has, so that nothing is published twice.

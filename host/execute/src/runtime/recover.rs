@@ -11,6 +11,7 @@ use super::service::Service;
 use super::slot::{Claimed, Held};
 use crate::core::fold::FoldView;
 use crate::core::wire::claimed_command;
+use crate::points::{Point, reach};
 use crate::store::KeptClaim;
 
 impl Service {
@@ -48,6 +49,7 @@ impl Service {
             ended: None,
         };
         tracing::info!(command_id = %id, partition, "taking up an open claim");
+        reach(Point::ClaimTakenUp);
         slot.held.insert(*id, held);
         Ok(())
     }

@@ -18,6 +18,7 @@ use super::records::Maker;
 use super::slot::Slot;
 use crate::config::Config;
 use crate::core::partition::{Effect, Event};
+use crate::points::{Point, reach};
 use crate::signer::Signer;
 use crate::store::{FoldedRecord, Store, Writer};
 use crate::venue::{Desk, Heard, Link};
@@ -125,6 +126,7 @@ impl Service {
         self.hold_back();
         if self.rejoin {
             self.rejoin = false;
+            reach(Point::RejoinBefore);
             self.leave().await;
             let partitions: Vec<i32> = self.slots.keys().copied().collect();
             for partition in &partitions {

@@ -17,6 +17,7 @@ use super::records::Maker;
 use super::service::Service;
 use super::{INPUTS_WAITING_MAX, Input};
 use crate::config::{Config, Scheme};
+use crate::points;
 use crate::signer::{Nep413Signer, Signer, load_seed};
 use crate::store::{Store, StoreOptions, Writer};
 use crate::venue::{Desk, Heard, Link, LinkParts};
@@ -52,6 +53,9 @@ async fn start(
     inputs: mpsc::Sender<Input>,
     hear: mpsc::Sender<Heard>,
 ) -> Result<(Service, Vec<(i32, i64)>), RunError> {
+    if let Some(plan) = config.execute.fail_point {
+        points::arm(plan);
+    }
     let conditions = (ctx.health.condition("module", "loading"), ctx.health.condition("bus", "connecting"));
     let signers = signers(&config)?;
     let section = config.module.clone();

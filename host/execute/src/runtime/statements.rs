@@ -7,6 +7,7 @@ use unrip_service::RunError;
 
 use super::service::Service;
 use crate::core::partition::{Ending, Event, Known};
+use crate::points::{Point, reach};
 use crate::venue::Heard;
 
 impl Service {
@@ -69,6 +70,7 @@ impl Service {
         verdict: Verdict,
         kind: EvidenceKind,
     ) -> Result<(), RunError> {
+        reach(Point::AnswerHeard);
         let now = self.now();
         match verdict {
             Verdict::Accepted(detail) => {

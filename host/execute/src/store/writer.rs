@@ -12,6 +12,7 @@ use super::fold::{PartitionFold, id_key, offset_key};
 use super::record::{Checkpoint, KeptClaim, Unpublished};
 use crate::core::fold::{Applied, Fact, FoldView, Placed, apply};
 use crate::core::wire::JournalRecord;
+use crate::points::{Point, reach};
 
 /// Batches waiting for the writer; more hold the journal's reader back.
 const QUEUE_BATCHES_MAX: usize = 64;
@@ -115,12 +116,16 @@ where
         for job in std::iter::once(first).chain(rest) {
             waiting.extend(work(store, &mut txn, job, &mut folded)?);
         }
+        if !folded.is_empty() {
+            reach(Point::FoldCommitBefore);
+        }
         txn.commit().map_err(|error| store.error(error))?;
         for done in waiting {
             // Whoever waited may have been stopped meanwhile.
             let _ = done.send(());
         }
         if !folded.is_empty() {
+            reach(Point::FoldCommitAfter);
             told(Ok(folded));
         }
     }

@@ -12,6 +12,7 @@ use unrip_service::net::ws::{SendOutcome, Sender};
 use super::link::AWAITED_MAX;
 use super::{Awaited, Link};
 use crate::core::partition::SendEnd;
+use crate::points::{Point, reach};
 use crate::signer::Signer;
 
 /// Says at the last moment why nothing may be sent; `None` if everything is open. Must not block.
@@ -78,6 +79,7 @@ impl Link {
         let signature = Signature { public_key: signed.public_key, signature: signed.signature };
         let (command, action) = (order.command, order.action);
         let encoded = self.desk.ask(move |executor| executor.encode(&command, &action, &signature, request_id)).await;
+        reach(Point::Signed);
         let awaited = Awaited { partition: order.partition, id, connection_id: None };
         match encoded {
             Some(Ok(Ok(Outbound::Frame(message)))) => match sender {
@@ -109,12 +111,19 @@ impl Link {
         let (told, link) = (Arc::clone(&stopped), self.clone());
         let awaited = Awaited { connection_id: Some(sender.connection_id().to_owned()), ..awaited };
         let ask = move || {
+            reach(Point::GateBefore);
             let stop = gate().or_else(|| link.await_answer(request_id, awaited));
+            if stop.is_none() {
+                reach(Point::GateAfter);
+            }
             *told.lock().unwrap_or_else(PoisonError::into_inner) = stop;
             stop.is_none().then_some(message)
         };
-        match sender.send_gated(Box::new(ask)).await {
-            SendOutcome::Sent => HANDED,
+        match sender.send_watched(Box::new(ask), || reach(Point::SocketHanded)).await {
+            SendOutcome::Sent => {
+                reach(Point::SocketFlushed);
+                HANDED
+            }
             SendOutcome::Broken(reason) => {
                 tracing::warn!(reason, "the send broke: it may have arrived");
                 BROKEN
@@ -134,8 +143,10 @@ impl Link {
         if let Some(stop) = gate().or_else(|| self.await_answer(request_id, awaited)) {
             return refused(Some(stop));
         }
+        reach(Point::GateAfter);
         match self.client.send(request).await {
             Ok(response) => {
+                reach(Point::SocketFlushed);
                 self.read(Inbound::Response((request_id.to_string(), Some(response))), None).await;
                 HANDED
             }

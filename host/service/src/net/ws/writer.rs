@@ -49,6 +49,7 @@ pub struct Sender {
 
 pub(super) struct Command {
     gate: Gate,
+    handed: fn(),
     asked: Arc<AtomicBool>,
     reply: oneshot::Sender<SendOutcome>,
 }
@@ -86,10 +87,15 @@ impl Sender {
     /// Dropped before the gate was asked, the gate is not asked any more. Dropped later, the send goes on and its
     /// outcome is lost: keep in the gate's own state that it was asked.
     pub async fn send_gated(&self, gate: Gate) -> SendOutcome {
+        self.send_watched(gate, || ()).await
+    }
+
+    /// As [`Sender::send_gated`]; `handed` is called between the hand-over to the socket and the flush.
+    pub async fn send_watched(&self, gate: Gate, handed: fn()) -> SendOutcome {
         let gone = || SendOutcome::NotHanded("the connection is closed".to_owned());
         let asked = Arc::new(AtomicBool::new(false));
         let (reply, outcome) = oneshot::channel();
-        let command = Command { gate, asked: Arc::clone(&asked), reply };
+        let command = Command { gate, handed, asked: Arc::clone(&asked), reply };
         tokio::select! {
             biased;
             () = self.alive.cancelled() => return gone(),
@@ -153,7 +159,7 @@ async fn deliver<S>(sink: &mut S, command: Command, alive: &CancellationToken) -
 where
     S: Sink<WireMessage, Error = WsError> + Unpin,
 {
-    let Command { gate, asked, reply } = command;
+    let Command { gate, handed, asked, reply } = command;
     // A dropped reply means that nobody waits any more; there is nobody to tell then.
     let tell = |reply: oneshot::Sender<SendOutcome>, outcome| drop(reply.send(outcome));
     if let Err(reason) = within(alive, sink.flush()).await {
@@ -169,7 +175,12 @@ where
         tell(reply, SendOutcome::Refused);
         return Ok(());
     };
-    let sent = within(alive, sink.send(super::wire(message))).await;
+    let hand_over = async {
+        sink.feed(super::wire(message)).await?;
+        handed();
+        sink.flush().await
+    };
+    let sent = within(alive, hand_over).await;
     tell(reply, sent.clone().map_or_else(SendOutcome::Broken, |()| SendOutcome::Sent));
     sent
 }
