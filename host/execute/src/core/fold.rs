@@ -199,6 +199,10 @@ pub trait FoldView {
     fn event_owner(&self, event_id: &Uuid) -> Result<Option<CommandId>, Self::Error>;
     /// Every command of a venue that is claimed and has not ended.
     fn open_claims(&self, venue: &str) -> Result<Vec<Entry>, Self::Error>;
+    /// Commands older than this are stale: what was known of them may be forgotten. It only moves forward.
+    fn floor(&self) -> Result<Timestamp, Self::Error> {
+        Ok(Timestamp::default())
+    }
 }
 
 /// Where a fold is kept.

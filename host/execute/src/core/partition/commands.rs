@@ -48,8 +48,10 @@ impl Partition {
             }
             return Ok(());
         }
-        if head.id.time().plus_millis(self.bounds.clock_skew_max_ms) < self.floor {
-            let reason = format!("the command is older than the journal's floor {}", self.floor);
+        // The store forgets below its floor, which may have moved since the assignment.
+        let floor = self.floor.max(store.floor()?);
+        if head.id.time().plus_millis(self.bounds.clock_skew_max_ms) < floor {
+            let reason = format!("the command is older than the journal's floor {floor}");
             self.pass_over(head.offset, Some(head.id), "stale", reason, now, effects);
             return Ok(());
         }
