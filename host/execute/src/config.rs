@@ -1,11 +1,15 @@
 //! The executor's configuration file.
 
+mod limits;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use unrip_bus::BusConfig;
 use unrip_service::RoleConfig;
 use unrip_service::config::{ConfigPath, CredentialSlots, Endpoints, ModuleSection, ServiceSection};
+
+pub use limits::{AssetSection, Inventory, LimitsSection};
 
 use crate::core::intake::Bounds;
 use crate::core::partition::Timing;
@@ -69,6 +73,9 @@ pub struct ExecuteSection {
     /// How results are published.
     #[serde(default)]
     pub publish: Publish,
+    /// What may be promised.
+    #[serde(default)]
+    pub limits: LimitsSection,
     /// Whether what only a development broker lacks is refused.
     #[serde(default)]
     pub production: bool,

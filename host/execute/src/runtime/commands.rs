@@ -1,30 +1,24 @@
-//! A command's way through the module: reading, preparing, sending, and asking when in doubt.
+//! A command's way to its claim: judged, prepared by the module, admitted by the limits.
 
 use std::sync::Arc;
 
 use unrip_bus::Record;
-use unrip_core::event::result::{EvidenceKind, ResultStatus};
-use unrip_core::{CommandId, Timestamp, id::sha256_hex};
-use unrip_engine::executor::{ExecuteTrade, FinalStatus, FinalVerdict, LastAnswer, Refusal, Resolution as Step};
+use unrip_core::event::journal::Reserve;
+use unrip_core::{CommandId, id::sha256_hex};
+use unrip_engine::executor::{Action, ExecuteTrade, Refusal};
 use unrip_service::RunError;
-use unrip_service::clock::Clock;
 use unrip_service::dead_letter::{self, Reason};
 
+use super::Input;
 use super::effects::group;
 use super::records::Cause;
 use super::service::Service;
 use super::slot::{Claimed, Held};
-use super::{Input, gates::Gates};
 use crate::core::intake::{CommandRecord, Intake, judge};
-use crate::core::partition::{Effect, Ending, Event, Incoming, Known, Preparation, Resolution, SendEnd};
+use crate::core::limits::{self, Balance, Promise, Refused};
+use crate::core::partition::{Effect, Event, Incoming, Preparation};
 use crate::points::{Point, reach};
 use crate::signer::Signer;
-use crate::venue::{Link, Order, Outcome, Stop};
-
-/// Questions in one round of a doubt; a module that wants more waits for the next round.
-const QUESTIONS_PER_ROUND_MAX: usize = 8;
-/// Pause before a doubt is taken up again after the module failed, in milliseconds.
-const RESOLVE_RETRY_MS: i64 = 2_000;
 
 impl Service {
     /// Takes a record of the command topic.
@@ -53,7 +47,7 @@ impl Service {
                 let refusal = self.gates.refusal(&self.maker.venue, &command.payload.account);
                 let refusal = refusal.map(|code| (code.to_owned(), "the kill switch is closed".to_owned()));
                 let cause = Cause { command: *command, trace: record.trace() };
-                let held = Held { head: head.clone(), cause, envelope, claimed: None, ended: None };
+                let held = Held { head: head.clone(), cause, envelope, claimed: None };
                 // A record that repeats a command keeps what is known of the first.
                 slot.held.entry(head.id).or_insert(held);
                 Incoming::Ours(head, refusal)
@@ -76,8 +70,8 @@ impl Service {
         self.perform_all(partition, effects, now).await
     }
 
-    pub(super) fn prepare(&self, partition: i32, id: CommandId) -> Result<(), RunError> {
-        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
+    pub(super) fn prepare(&self, partition: i32, id: CommandId) {
+        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return };
         reach(Point::PrepareBefore);
         let command = ExecuteTrade::from(&held.cause.command.payload);
         let account = held.cause.command.payload.account.clone();
@@ -104,133 +98,52 @@ impl Service {
             };
             let _ = inputs.send(Input::Prepared { partition, id, action, preparation }).await;
         });
-        Ok(())
     }
 
-    /// Keeps the prepared action and goes on.
-    pub(super) fn keep_prepared(
+    /// Holds the prepared action against the limits, and keeps it if it may be claimed.
+    pub(super) fn admit(
         &mut self,
         partition: i32,
-        id: &CommandId,
-        action: Option<unrip_engine::executor::Action>,
-    ) {
-        let held = self.slots.get_mut(&partition).and_then(|slot| slot.held.get_mut(id));
-        if let (Some(held), Some(action)) = (held, action) {
-            reach(Point::PrepareAfter);
-            let digest = sha256_hex(&action.unsigned);
-            held.claimed = Some(Claimed { action, digest });
-        }
-    }
-
-    pub(super) fn dispatch(&self, partition: i32, id: CommandId) -> Result<(), RunError> {
-        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
-        reach(Point::ClaimFolded);
-        let payload = &held.cause.command.payload;
-        let order = held.claimed.as_ref().and_then(|claimed| {
-            let signer = find_signer(&self.signers, &claimed.action.scheme, &payload.account)?;
-            let gate = last_gate(
-                self.gates.clone(),
-                Arc::clone(&self.ctx.clock),
-                partition,
-                (self.maker.venue.clone(), payload.account.clone()),
-                payload.dispatch_by,
-            );
-            let (command, action) = (ExecuteTrade::from(payload), claimed.action.clone());
-            Some(Order { partition, id, command, action, signer, gate })
-        });
-        let (link, inputs) = (self.link.clone(), self.inputs.clone());
-        tokio::spawn(async move {
-            let outcome = match order {
-                Some(order) => link.send(order).await,
-                None => Outcome { end: SendEnd::NotHanded, answer_lost: false },
-            };
-            let _ = inputs.send(Input::Sent { partition, id, outcome }).await;
-        });
-        Ok(())
-    }
-
-    /// One round of a doubt: the module says what to ask, the host asks, until it decides or wants to wait.
-    pub(super) fn resolve(&self, partition: i32, id: CommandId) -> Result<(), RunError> {
-        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
-        let Some(claimed) = held.claimed.clone() else { return Ok(()) };
-        let command = ExecuteTrade::from(&held.cause.command.payload);
-        let (link, inputs, desk) = (self.link.clone(), self.inputs.clone(), self.desk.clone());
-        let clock = Arc::clone(&self.ctx.clock);
-        tokio::spawn(async move {
-            let mut last: Option<LastAnswer> = None;
-            reach(Point::ResolveBegin);
-            for _ in 0..QUESTIONS_PER_ROUND_MAX {
-                let (command, action, now) = (command.clone(), claimed.action.clone(), clock.now());
-                let step = desk.ask(move |executor| executor.resolve(&command, &action, last.as_ref(), now)).await;
-                let resolution = match step {
-                    Some(Ok(Step::Ask(query))) => {
-                        last = Some(ask(&link, query).await);
-                        reach(Point::ResolveAnswered);
-                        continue;
-                    }
-                    Some(Ok(Step::Final(verdict))) => {
-                        reach(Point::ResolveDecided);
-                        Resolution::Final(ending(verdict, clock.now()))
-                    }
-                    Some(Ok(Step::WaitUntil(at))) => {
-                        Resolution::WaitUntil(Timestamp::from_micros(i64::try_from(at).unwrap_or(i64::MAX)))
-                    }
-                    Some(Err(fault)) => {
-                        tracing::error!(command_id = %id, %fault, "the module could not resolve a doubt");
-                        Resolution::WaitUntil(clock.now().plus_millis(RESOLVE_RETRY_MS))
-                    }
-                    None => return,
-                };
-                let _ = inputs.send(Input::Resolved { partition, id, resolution }).await;
-                return;
+        id: CommandId,
+        action: Option<Action>,
+        preparation: Preparation,
+    ) -> Preparation {
+        let now = self.now();
+        let Some(slot) = self.slots.get_mut(&partition) else { return preparation };
+        let (Some(action), Some(held)) = (action, slot.held.get_mut(&id)) else { return preparation };
+        let command = &held.cause.command.payload;
+        let reserves: Vec<Reserve> = action.reserves.iter().filter_map(reserve).collect();
+        let gives = limits::gives(command, &reserves);
+        let promise = Promise { account: command.account.clone(), gives: gives.clone(), deadline: command.deadline };
+        let facts = self.link.facts();
+        let balance = |account: &str, asset: &str| {
+            let (value, asked_at) = facts.get(&format!("balance/{account}/{asset}"))?;
+            Some(Balance { amount: value.parse().ok()?, asked_at })
+        };
+        let refused = match self.limits.check(command, &gives) {
+            Some(refused) => Err(refused),
+            None => slot.book.admit(id, promise, &self.limits, balance, now),
+        };
+        match refused {
+            Ok(()) => {
+                slot.index.keep(id, &command.venue_ref, sha256_hex(&action.unsigned));
+                held.claimed = Some(Claimed { digest: sha256_hex(&action.unsigned), action, gives });
+                preparation
             }
-            let resolution = Resolution::WaitUntil(clock.now().plus_millis(RESOLVE_RETRY_MS));
-            let _ = inputs.send(Input::Resolved { partition, id, resolution }).await;
-        });
-        Ok(())
-    }
-
-    pub(super) fn signer_for(&self, scheme: &str, account: &str) -> Option<Arc<dyn Signer>> {
-        find_signer(&self.signers, scheme, account)
+            Err(Refused::Limit { code, reason }) => Preparation::Never { code: code.to_owned(), reason },
+            Err(Refused::NotYet(reason)) => {
+                tracing::debug!(command_id = %id, reason, "not admitted yet");
+                Preparation::NotYet
+            }
+        }
     }
 }
 
-async fn ask(link: &Link, query: unrip_engine::executor::Query) -> LastAnswer {
-    link.ask(query).await
+/// The engine has checked that it is an amount.
+fn reserve((asset, amount): &(String, String)) -> Option<Reserve> {
+    Some(Reserve { asset: asset.clone(), amount: amount.parse().ok()? })
 }
 
-fn find_signer(signers: &[Arc<dyn Signer>], scheme: &str, account: &str) -> Option<Arc<dyn Signer>> {
+pub(super) fn find_signer(signers: &[Arc<dyn Signer>], scheme: &str, account: &str) -> Option<Arc<dyn Signer>> {
     signers.iter().find(|signer| signer.scheme() == scheme && signer.account() == account).cloned()
-}
-
-/// The last word before bytes leave: ours, in time, and nobody closed the switch.
-fn last_gate(
-    gates: Gates,
-    clock: Arc<dyn Clock>,
-    partition: i32,
-    (venue, account): (String, String),
-    dispatch_by: Timestamp,
-) -> crate::venue::LastGate {
-    Box::new(move || {
-        if !gates.is_active(partition) {
-            return Some(Stop::Closed("gate_closed"));
-        }
-        if let Some(code) = gates.refusal(&venue, &account) {
-            return Some(Stop::Closed(code));
-        }
-        (clock.now() >= dispatch_by).then_some(Stop::Late)
-    })
-}
-
-fn ending(verdict: FinalVerdict, now: Timestamp) -> Ending {
-    let status = match verdict.status {
-        FinalStatus::Executed => ResultStatus::Executed,
-        FinalStatus::Rejected => ResultStatus::Rejected,
-        FinalStatus::NotExecuted => ResultStatus::NotExecuted,
-        FinalStatus::Unresolved => ResultStatus::Unresolved,
-    };
-    let kind = if verdict.by_chain { EvidenceKind::ChainQuery } else { EvidenceKind::VenueQuery };
-    let venue_time = verdict.venue_time.and_then(|at| i64::try_from(at).ok()).map(Timestamp::from_micros);
-    let known = Known { kind, received_at: now, venue_time, detail: Some(verdict.detail) };
-    Ending { status, code: verdict.code, note: None, evidence: Some(known) }
 }

@@ -1,18 +1,14 @@
 //! Doing what the protocol wants done.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use unrip_bus::Outgoing;
-use unrip_core::event::journal::{JournalClaim, JournalEvidence, JournalFence, JournalOutcome, JournalSkip};
-use unrip_core::event::result::{EvidenceKind, StatusState};
-use unrip_core::{CommandId, Timestamp, Uuid, topic};
+use unrip_core::event::journal::JournalSkip;
+use unrip_core::event::result::StatusState;
+use unrip_core::{Timestamp, topic};
 use unrip_service::RunError;
 
 use super::publish::Publisher;
-use super::records::evidence;
 use super::service::Service;
 use super::slot::RunningPublisher;
-use crate::core::fold::{FoldView, Head};
-use crate::core::partition::{Effect, Ending, Known};
+use crate::core::partition::Effect;
 use crate::points::{Point, reach};
 
 impl Service {
@@ -21,9 +17,15 @@ impl Service {
         match effect {
             Effect::AppendFence(event_id) => self.append_fence(partition, event_id, now),
             Effect::Activated => self.activated(partition).await,
-            Effect::Prepare(id) => self.prepare(partition, id),
+            Effect::Prepare(id) => {
+                self.prepare(partition, id);
+                Ok(())
+            }
             Effect::AppendClaim { id, fence_offset } => self.append_claim(partition, id, fence_offset, now),
-            Effect::Dispatch(id) => self.dispatch(partition, id),
+            Effect::Dispatch(id) => {
+                self.dispatch(partition, id);
+                Ok(())
+            }
             Effect::AppendOutcome { head, fence_offset, ending } => {
                 self.append_outcome(partition, head, fence_offset, ending, now)
             }
@@ -43,8 +45,11 @@ impl Service {
                 reach(Point::DoubtBefore);
                 self.say_status(partition, id, StatusState::InDoubt, None, now)
             }
-            Effect::Resolve(id) => self.resolve(partition, id),
-            Effect::Publish(id) => self.publish(partition, id),
+            Effect::Resolve(id) => {
+                self.resolve(partition, id);
+                Ok(())
+            }
+            Effect::Publish(id) => self.ended(partition, id),
             Effect::Commit(offset) => {
                 self.commits.insert(partition, offset);
                 Ok(())
@@ -56,22 +61,6 @@ impl Service {
                 Ok(())
             }
         }
-    }
-
-    fn append_fence(&self, partition: i32, event_id: Uuid, now: Timestamp) -> Result<(), RunError> {
-        let journal_id =
-            self.store.view(partition).and_then(|view| view.checkpoint()).map_err(super::journal::state)?;
-        let fence = JournalFence {
-            partition,
-            partition_count: self.partitions,
-            journal_id: journal_id.and_then(|checkpoint| checkpoint.journal_id).unwrap_or_default(),
-            executor_id: self.config.execute.executor_id.clone(),
-            incarnation: self.incarnation,
-        };
-        let record = self.maker.journal(partition, "fence", event_id, None, fence, now).map_err(encode)?;
-        reach(Point::FenceAppendBefore);
-        self.append("fence", None, record);
-        Ok(())
     }
 
     async fn activated(&mut self, partition: i32) -> Result<(), RunError> {
@@ -100,220 +89,6 @@ impl Service {
         let next = slot.next_offset;
         self.start_reading(partition, next).await
     }
-
-    fn append_claim(
-        &mut self,
-        partition: i32,
-        id: CommandId,
-        fence_offset: i64,
-        now: Timestamp,
-    ) -> Result<(), RunError> {
-        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
-        let Some(claimed) = &held.claimed else { return Ok(()) };
-        let payload = &held.cause.command.payload;
-        let Some(signer) = self.signer_for(&claimed.action.scheme, &payload.account) else { return Ok(()) };
-        let claim = JournalClaim {
-            command_id: id,
-            command_offset: held.head.offset,
-            content_hash: held.head.content_hash.clone(),
-            command: held.envelope.clone(),
-            fence_offset,
-            dispatch_by: payload.dispatch_by,
-            deadline: payload.deadline,
-            reserves: Vec::new(),
-            key_id: signer.key_id().to_owned(),
-            scheme: claimed.action.scheme.clone(),
-            action_base64: STANDARD.encode(&claimed.action.unsigned),
-            action_digest: claimed.digest.clone(),
-            module: self.module.clone(),
-        };
-        let event_id = self.ctx.ids.uuid_v7(now);
-        let cause = Some(&held.cause);
-        let record = self.maker.journal(partition, &id.to_string(), event_id, cause, claim, now).map_err(encode)?;
-        reach(Point::ClaimAppendBefore);
-        self.append("claim", None, record);
-        reach(Point::ClaimAppendAfter);
-        Ok(())
-    }
-
-    fn append_outcome(
-        &mut self,
-        partition: i32,
-        head: Head,
-        fence_offset: i64,
-        ending: Ending,
-        now: Timestamp,
-    ) -> Result<(), RunError> {
-        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&head.id)) else { return Ok(()) };
-        let view = self.store.view(partition).map_err(super::journal::state)?;
-        let entry = view.entry(&head.id).map_err(super::journal::state)?;
-        let claim_holds_it = entry.is_some_and(|entry| entry.claim.is_some());
-        let digest = held.claimed.as_ref().map(|claimed| claimed.digest.clone());
-        let outcome = JournalOutcome {
-            command_id: head.id,
-            command_offset: head.offset,
-            content_hash: head.content_hash,
-            command: (!claim_holds_it).then(|| held.envelope.clone()),
-            fence_offset,
-            status: ending.status,
-            result_code: ending.code,
-            note: ending.note,
-            evidence: ending.evidence.map(|known| evidence(known, digest)),
-        };
-        let event_id = self.ctx.ids.uuid_v7(now);
-        let cause = Some(&held.cause);
-        let record =
-            self.maker.journal(partition, &head.id.to_string(), event_id, cause, outcome, now).map_err(encode)?;
-        reach(Point::OutcomeAppendBefore);
-        self.append("outcome", None, record);
-        reach(Point::OutcomeAppendAfter);
-        Ok(())
-    }
-
-    fn adopt_evidence(
-        &mut self,
-        partition: i32,
-        head: Head,
-        fence_offset: i64,
-        now: Timestamp,
-    ) -> Result<(), RunError> {
-        let noted =
-            self.store.view(partition).and_then(|view| view.evidence(&head.id)).map_err(super::journal::state)?;
-        let Some(noted) = noted else { return Ok(()) };
-        let said = noted.evidence;
-        let known =
-            Known { kind: said.kind, received_at: said.received_at, venue_time: said.venue_time, detail: said.detail };
-        let ending = Ending { status: noted.status, code: noted.result_code, note: None, evidence: Some(known) };
-        self.recover_claim(partition, &head.id)?;
-        self.append_outcome(partition, head, fence_offset, ending, now)
-    }
-
-    fn adopt_decision(
-        &mut self,
-        partition: i32,
-        head: Head,
-        fence_offset: i64,
-        now: Timestamp,
-    ) -> Result<(), RunError> {
-        let decided =
-            self.store.view(partition).and_then(|view| view.decision(&head.id)).map_err(super::journal::state)?;
-        let Some(decided) = decided else { return Ok(()) };
-        self.recover_claim(partition, &head.id)?;
-        let detail = Some(format!("{}: {}", decided.decided_by, decided.reason));
-        self.say_status(partition, head.id, StatusState::ResolvedByOperator, detail.clone(), now)?;
-        let known = Known { kind: EvidenceKind::Host, received_at: now, venue_time: None, detail };
-        let code = "resolved_by_operator".to_owned();
-        let ending = Ending { status: decided.status, code, note: None, evidence: Some(known) };
-        self.append_outcome(partition, head, fence_offset, ending, now)
-    }
-
-    fn append_evidence(
-        &self,
-        partition: i32,
-        id: CommandId,
-        fence_offset: i64,
-        ending: Ending,
-        now: Timestamp,
-    ) -> Result<(), RunError> {
-        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
-        let Some(known) = ending.evidence else { return Ok(()) };
-        let digest = held.claimed.as_ref().map(|claimed| claimed.digest.clone());
-        let payload = JournalEvidence {
-            command_id: id,
-            fence_offset,
-            status: ending.status,
-            result_code: ending.code,
-            evidence: evidence(known, digest),
-        };
-        let event_id = self.ctx.ids.uuid_v7(now);
-        let cause = Some(&held.cause);
-        let record = self.maker.journal(partition, &id.to_string(), event_id, cause, payload, now).map_err(encode)?;
-        reach(Point::EvidenceAppendBefore);
-        self.append("evidence", None, record);
-        Ok(())
-    }
-
-    fn append_skip(&self, partition: i32, skip: JournalSkip, now: Timestamp) -> Result<(), RunError> {
-        // The same letter goes with each attempt, and it goes first: nothing is passed over without one.
-        let letter = self.slots.get(&partition).and_then(|slot| slot.dead.get(&skip.command_offset)).cloned();
-        let key = skip.command_id.map_or_else(|| "skip".to_owned(), |id| id.to_string());
-        let record = self.maker.journal(partition, &key, self.ctx.ids.uuid_v7(now), None, skip, now).map_err(encode)?;
-        self.append("skip", letter, record);
-        Ok(())
-    }
-
-    pub(super) fn say_status(
-        &self,
-        partition: i32,
-        id: CommandId,
-        state: StatusState,
-        detail: Option<String>,
-        now: Timestamp,
-    ) -> Result<(), RunError> {
-        self.metrics.statuses.inc(status_name(state));
-        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
-        // The host alone knows that it is in doubt, and what a person decided.
-        let by_host = matches!(state, StatusState::InDoubt | StatusState::ResolvedByOperator);
-        let module = (!by_host).then(|| self.module.clone());
-        let record = self.maker.status(partition, &held.cause, state, detail, module, now).map_err(encode)?;
-        self.append("status", None, record);
-        Ok(())
-    }
-
-    /// Appends beside the loop. A failure is only told: whether the record is in the log, the log says.
-    fn append(&self, what: &'static str, first: Option<Outgoing>, record: Outgoing) {
-        let producer = self.producer.clone();
-        tokio::spawn(async move {
-            for outgoing in first.into_iter().chain([record]) {
-                let (name, partition) = (outgoing.topic.clone(), outgoing.partition);
-                if let Err(error) = producer.send(outgoing).await {
-                    tracing::warn!(what, topic = name, ?partition, %error, "append not acknowledged");
-                    return;
-                }
-            }
-            reach_acked(what);
-        });
-    }
-
-    fn publish(&mut self, partition: i32, id: CommandId) -> Result<(), RunError> {
-        reach(Point::OutcomeFolded);
-        let entry = self.store.view(partition).and_then(|view| view.entry(&id)).map_err(super::journal::state)?;
-        let status = entry.and_then(|entry| entry.outcome).map(|outcome| outcome.status);
-        let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
-        if let (Some(held), Some(status)) = (slot.held.get_mut(&id), status) {
-            held.ended = Some(status);
-            let name = serde_json::to_value(status).ok().and_then(|name| name.as_str().map(str::to_owned));
-            self.metrics.results.inc(name.as_deref().unwrap_or("unknown"));
-        }
-        if let Some(publisher) = &slot.publisher {
-            publisher.poke.notify_one();
-        }
-        Ok(())
-    }
-}
-
-fn reach_acked(what: &str) {
-    match what {
-        "fence" => reach(Point::FenceAcked),
-        "claim" => reach(Point::ClaimAcked),
-        "outcome" => reach(Point::OutcomeAcked),
-        "evidence" => reach(Point::EvidenceAcked),
-        _ => {}
-    }
-}
-
-fn status_name(state: StatusState) -> &'static str {
-    match state {
-        StatusState::InDoubt => "in_doubt",
-        StatusState::Settled => "settled",
-        StatusState::SettlementFailed => "settlement_failed",
-        StatusState::Lapsed => "lapsed",
-        StatusState::ResolvedByOperator => "resolved_by_operator",
-    }
-}
-
-pub(super) fn encode(error: serde_json::Error) -> RunError {
-    RunError::Software(format!("a record could not be encoded: {error}"))
 }
 
 /// The dead letters of this executor's group.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use unrip_bus::{BusConfig, Isolation, LogReader, Record, read_to_end};
 use unrip_core::event::control::{ExecutionMode, FLEET, Mode, account_scope, venue_scope};
-use unrip_core::{Envelope, topic};
+use unrip_core::{Envelope, Timestamp, topic};
 use unrip_service::RunError;
 
 /// Open partitions and modes. Cheap to clone.
@@ -18,12 +18,19 @@ pub(crate) struct Gates {
 struct State {
     modes: BTreeMap<String, Mode>,
     active: BTreeSet<i32>,
+    /// Whether the clock is in doubt.
+    clock_doubted: bool,
+    /// The newest append time of the journal that was read.
+    newest_append: Timestamp,
 }
 
 impl Gates {
     /// Why nothing of this account may be sent now; `None` if it may.
     pub(crate) fn refusal(&self, venue: &str, account: &str) -> Option<&'static str> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if state.clock_doubted {
+            return Some("limit_clock_skew");
+        }
         // No fleet record means halted.
         let fleet = state.modes.get(FLEET).copied().unwrap_or(Mode::Halted);
         let scopes = [venue_scope(venue), account_scope(venue, account)];
@@ -39,6 +46,19 @@ impl Gates {
     /// Whether a partition is ours.
     pub(crate) fn is_active(&self, partition: i32) -> bool {
         self.state.read().unwrap_or_else(PoisonError::into_inner).active.contains(&partition)
+    }
+
+    /// Whether this time of the clock, or a later one that the journal shows, has reached `until`.
+    pub(crate) fn has_passed(&self, until: Timestamp, clock: Timestamp) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        clock.max(state.newest_append) >= until
+    }
+
+    /// Tells the gates what is known of the time; true if the doubt began or ended by it.
+    pub(crate) fn set_clock(&self, doubted: bool, newest_append: Timestamp) -> bool {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.newest_append = newest_append;
+        std::mem::replace(&mut state.clock_doubted, doubted) != doubted
     }
 
     /// Opens or closes a partition.

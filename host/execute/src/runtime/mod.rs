@@ -1,11 +1,16 @@
 //! The loop that joins the protocol to the bus, the disk and the venue. One task steps every partition; everything
 //! slow runs beside it and comes back as an input.
 
+mod appends;
 mod commands;
+mod dispatch;
+mod doubts;
 mod drain;
 mod effects;
+mod endings;
 mod gates;
 mod group;
+mod index;
 mod journal;
 mod metrics;
 mod publish;
@@ -37,6 +42,8 @@ pub(crate) enum Input {
     Sent { partition: i32, id: CommandId, outcome: Outcome },
     /// The module's next step in a doubt.
     Resolved { partition: i32, id: CommandId, resolution: Resolution },
+    /// What became of an executed command.
+    Followed { partition: i32, id: CommandId, resolution: Resolution },
     /// Something that the service cannot go on without is gone.
     Failed(RunError),
 }

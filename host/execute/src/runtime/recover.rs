@@ -10,6 +10,7 @@ use super::records::Cause;
 use super::service::Service;
 use super::slot::{Claimed, Held};
 use crate::core::fold::FoldView;
+use crate::core::limits::{self, Promise};
 use crate::core::wire::claimed_command;
 use crate::points::{Point, reach};
 use crate::store::KeptClaim;
@@ -40,13 +41,18 @@ impl Service {
                 "the claim of {id} cannot be read; delete execute.state_dir and start again"
             )));
         };
+        let payload = &command.payload;
+        let gives = limits::gives(payload, &claim.reserves);
+        let promise = Promise { account: payload.account.clone(), gives: gives.clone(), deadline: payload.deadline };
+        slot.book.enter(*id, promise, id.time());
+        slot.index.keep(*id, &payload.venue_ref, claim.action_digest.clone());
+        // The host holds what it promises; the module is not asked to encode it again.
         let action = Action { scheme: claim.scheme, unsigned, reserves: Vec::new() };
         let held = Held {
             head: entry.head,
             cause: Cause { command, trace: trace.and_then(|trace| trace.parse().ok()) },
             envelope: claim.command,
-            claimed: Some(Claimed { action, digest: claim.action_digest }),
-            ended: None,
+            claimed: Some(Claimed { action, digest: claim.action_digest, gives }),
         };
         tracing::info!(command_id = %id, partition, "taking up an open claim");
         reach(Point::ClaimTakenUp);

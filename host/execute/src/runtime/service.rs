@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use unrip_bus::{GroupConsumer, GroupEvent, Producer, RevokeGuard};
 use unrip_core::{ModuleRef, Timestamp, Uuid};
@@ -17,7 +17,9 @@ use super::metrics::Metrics;
 use super::records::Maker;
 use super::slot::Slot;
 use crate::config::Config;
-use crate::core::partition::{Effect, Event};
+use crate::core::clock::ClockSense;
+use crate::core::limits::Limits;
+use crate::core::partition::{Effect, Event, SendEnd};
 use crate::points::{Point, reach};
 use crate::signer::Signer;
 use crate::store::{FoldedRecord, Store, Writer};
@@ -37,6 +39,12 @@ pub(crate) struct Service {
     pub(super) partitions: i32,
     /// The newest append time of the journal that was read: our clock never counts as earlier.
     pub(super) newest_append: Timestamp,
+    pub(super) clock: ClockSense,
+    /// The process's beginning, to count from.
+    pub(super) began: Instant,
+    pub(super) limits: Limits,
+    /// Turns to ask the venue.
+    pub(super) rounds: Arc<Semaphore>,
     pub(super) store: Store,
     pub(super) writer: Writer,
     pub(super) producer: Producer,
@@ -119,6 +127,8 @@ impl Service {
         if let Some(error) = self.producer.fatal() {
             return Err(RunError::Unavailable(format!("the producer cannot go on: {error}")));
         }
+        self.clock.tick(self.ctx.clock.now(), i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX));
+        self.tell_time();
         for partition in self.slots.keys().copied().collect::<Vec<_>>() {
             self.step(partition, Event::Tick).await?;
         }
@@ -137,16 +147,17 @@ impl Service {
         }
         if ticks.is_multiple_of(COMMIT_TICKS) {
             self.commit().await;
+            self.follow_due();
             self.metrics.open.set(self.slots.values().map(|slot| slot.core.open_count() as i64).sum());
             self.metrics.in_doubt.set(self.slots.values().map(|slot| slot.core.doubt_count() as i64).sum());
         }
         if ticks.is_multiple_of(SWEEP_TICKS) {
             let now = self.now();
-            self.slots.values_mut().for_each(|slot| slot.sweep(now));
+            let limits = &self.limits;
+            self.slots.values_mut().for_each(|slot| slot.sweep(limits, now));
             let slots = &self.slots;
             self.link.forget_unless(|awaited| {
-                let held = slots.get(&awaited.partition).and_then(|slot| slot.held.get(&awaited.id));
-                held.is_some_and(|held| held.ended.is_none())
+                slots.get(&awaited.partition).is_some_and(|slot| slot.core.holds(&awaited.id))
             });
         }
         Ok(())
@@ -160,17 +171,19 @@ impl Service {
     pub(super) async fn input(&mut self, input: Input) -> Result<(), RunError> {
         match input {
             Input::Folded(records) => {
-                for FoldedRecord { partition, appended_at, placed, applied } in records.map_err(state)? {
-                    self.newest_append = self.newest_append.max(appended_at);
-                    self.step(partition, Event::Folded { placed, applied, appended_at }).await?;
+                for record in records.map_err(state)? {
+                    self.folded(record).await?;
                 }
                 Ok(())
             }
             Input::Prepared { partition, id, action, preparation } => {
-                self.keep_prepared(partition, &id, action);
+                let preparation = self.admit(partition, id, action, preparation);
                 self.step(partition, Event::Prepared(id, preparation)).await
             }
             Input::Sent { partition, id, outcome } => {
+                if let (SendEnd::Refused(_), Some(slot)) = (outcome.end, self.slots.get_mut(&partition)) {
+                    slot.book.release(&id); // no byte of it left, and none will
+                }
                 self.step(partition, Event::SendEnded(id, outcome.end)).await?;
                 if outcome.answer_lost {
                     self.step(partition, Event::AnswerLost(id)).await?;
@@ -180,7 +193,29 @@ impl Service {
             Input::Resolved { partition, id, resolution } => {
                 self.step(partition, Event::Resolved(id, resolution)).await
             }
+            Input::Followed { partition, id, resolution } => self.followed(partition, id, resolution),
             Input::Failed(error) => Err(error),
+        }
+    }
+
+    async fn folded(&mut self, record: FoldedRecord) -> Result<(), RunError> {
+        let FoldedRecord { partition, appended_at, placed, applied } = record;
+        let written = self.slots.get_mut(&partition).and_then(|slot| slot.written.came_back(&placed));
+        if let Some(written_at) = written {
+            self.clock.measured(written_at, appended_at, self.ctx.clock.now());
+        }
+        self.newest_append = self.newest_append.max(appended_at);
+        self.tell_time();
+        self.step(partition, Event::Folded { placed, applied, appended_at }).await
+    }
+
+    /// Tells the gates the time that counts, and whether the clock is in doubt.
+    pub(super) fn tell_time(&self) {
+        if self.gates.set_clock(self.clock.doubt().is_some(), self.newest_append) {
+            match self.clock.doubt() {
+                Some(doubt) => tracing::error!(doubt, "the clock is in doubt: nothing is sent"),
+                None => tracing::info!("the clock agrees with the broker's again"),
+            }
         }
     }
 

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use unrip_bus::Outgoing;
-use unrip_core::event::result::ResultStatus;
-use unrip_core::{CommandId, Timestamp};
+use unrip_core::event::journal::Reserve;
+use unrip_core::{CommandId, Timestamp, Uuid};
 use unrip_engine::executor::Action;
 
+use super::index::Index;
 use super::records::Cause;
-use crate::core::fold::Head;
+use crate::core::book::Book;
+use crate::core::fold::{Fact, Head, Placed};
+use crate::core::limits::Limits;
 use crate::core::partition::Partition;
-
-/// How long a command is remembered after its deadline, in milliseconds: settlement news may come minutes late.
-pub(crate) const REMEMBERED_MS: i64 = 900_000;
 
 /// One partition.
 pub(crate) struct Slot {
@@ -23,6 +23,12 @@ pub(crate) struct Slot {
     pub(crate) core: Partition,
     /// Commands in hand, and those whose settlement may still be told.
     pub(crate) held: BTreeMap<CommandId, Held>,
+    /// How statements of the venue find them.
+    pub(crate) index: Index,
+    /// What they promise.
+    pub(crate) book: Book,
+    /// When records were written that have not come back, by the own clock.
+    pub(crate) written: Written,
     /// Dead letters that go before their skips, by command offset.
     pub(crate) dead: BTreeMap<i64, Outgoing>,
     /// The publisher, while the partition is ours.
@@ -47,6 +53,39 @@ impl RunningPublisher {
     }
 }
 
+/// Journal records on their way: when they come back they tell whether the clock is right.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    fence: Option<(Uuid, Timestamp)>,
+    /// By command: under which fence, and when first.
+    commands: BTreeMap<CommandId, (i64, Timestamp)>,
+}
+
+impl Written {
+    pub(crate) fn fence(&mut self, event_id: Uuid, at: Timestamp) {
+        if self.fence.is_none_or(|(known, _)| known != event_id) {
+            self.fence = Some((event_id, at));
+        }
+    }
+
+    pub(crate) fn command(&mut self, id: CommandId, fence_offset: i64, at: Timestamp) {
+        // A record that is written again may come back as its first copy.
+        self.commands.entry(id).or_insert((fence_offset, at));
+    }
+
+    /// When this record was written, if it is one of ours.
+    pub(crate) fn came_back(&mut self, placed: &Placed) -> Option<Timestamp> {
+        match &placed.fact {
+            Fact::Fence => self.fence.take_if(|(event_id, _)| *event_id == placed.event_id).map(|(_, at)| at),
+            Fact::Claim { head, fence_offset } | Fact::Outcome { head, fence_offset, .. } => {
+                self.commands.get(&head.id).filter(|(under, _)| under == fence_offset)?;
+                self.commands.remove(&head.id).map(|(_, at)| at)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A command with everything that its records need.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
@@ -58,8 +97,6 @@ pub(crate) struct Held {
     pub(crate) envelope: serde_json::Value,
     /// What is, or will be, claimed.
     pub(crate) claimed: Option<Claimed>,
-    /// How it ended, if it has.
-    pub(crate) ended: Option<ResultStatus>,
 }
 
 /// A prepared action.
@@ -69,30 +106,32 @@ pub(crate) struct Claimed {
     pub(crate) action: Action,
     /// SHA-256 of its bytes, lower-case hex: what statements about it name.
     pub(crate) digest: String,
+    /// What it promises.
+    pub(crate) gives: Vec<Reserve>,
 }
 
 impl Slot {
     pub(crate) fn new(core: Partition) -> Self {
-        let (held, dead) = (BTreeMap::new(), BTreeMap::new());
-        Self { core, held, dead, publisher: None, next_offset: 0, paused: false }
+        Self {
+            core,
+            held: BTreeMap::new(),
+            index: Index::default(),
+            book: Book::default(),
+            dead: BTreeMap::new(),
+            written: Written::default(),
+            publisher: None,
+            next_offset: 0,
+            paused: false,
+        }
     }
 
-    /// Forgets commands whose settlement nobody waits for any more.
-    pub(crate) fn sweep(&mut self, now: Timestamp) {
-        let core = &self.core;
-        self.held
-            .retain(|id, held| core.holds(id) || now < held.cause.command.payload.deadline.plus_millis(REMEMBERED_MS));
-    }
-
-    /// The command whose claimed action has this digest.
-    pub(crate) fn by_digest(&self, digest: &str) -> Option<CommandId> {
-        let is = |held: &Held| held.claimed.as_ref().is_some_and(|claimed| claimed.digest == digest);
-        self.held.iter().find(|(_, held)| is(held)).map(|(id, _)| *id)
-    }
-
-    /// The newest command with this reference of the venue whose action was claimed.
-    pub(crate) fn by_venue_ref(&self, venue_ref: &str) -> Option<CommandId> {
-        let is = |held: &Held| held.claimed.is_some() && held.cause.command.payload.venue_ref == venue_ref;
-        self.held.iter().rev().find(|(_, held)| is(held)).map(|(id, _)| *id)
+    /// Forgets commands that are neither in hand nor waiting for news of their settlement.
+    pub(crate) fn sweep(&mut self, limits: &Limits, now: Timestamp) {
+        self.book.sweep(limits, now);
+        self.index.sweep(now);
+        let (core, index) = (&self.core, &self.index);
+        self.held.retain(|id, _| core.holds(id) || index.follows(id));
+        self.index.retain(|id| self.held.contains_key(id));
+        self.written.commands.retain(|id, _| core.holds(id));
     }
 }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use unrip_bus::{Admin, Producer};
 use unrip_core::{Timestamp, topic};
 use unrip_service::{Context, RunError, module};
 
+use super::doubts::ROUNDS_AT_ONCE_MAX;
 use super::gates::Gates;
 use super::journal::{self, state, unavailable};
 use super::metrics::Metrics;
@@ -17,6 +18,7 @@ use super::records::Maker;
 use super::service::Service;
 use super::{INPUTS_WAITING_MAX, Input};
 use crate::config::{Config, Scheme};
+use crate::core::clock::ClockSense;
 use crate::points;
 use crate::signer::{Nep413Signer, Signer, load_seed};
 use crate::store::{Store, StoreOptions, Writer};
@@ -116,10 +118,12 @@ async fn start(
         leaving: Vec::new(),
         group: None,
         rejoin: false,
-        config,
-        ctx,
         partitions,
         newest_append: Timestamp::default(),
+        clock: ClockSense::new(config.execute.clock_skew_max_ms),
+        began: Instant::now(),
+        limits: config.execute.limits.limits(),
+        rounds: Arc::new(Semaphore::new(ROUNDS_AT_ONCE_MAX)),
         store,
         writer,
         producer,
@@ -130,6 +134,8 @@ async fn start(
         gates,
         signers: signers.into(),
         inputs,
+        config,
+        ctx,
     };
     Ok((service, begun.ends))
 }

@@ -37,13 +37,15 @@ impl Service {
             }
             Statement::Action((digest, verdict)) => {
                 let found =
-                    self.slots.iter().find_map(|(partition, slot)| Some((*partition, slot.by_digest(&digest)?)));
+                    self.slots.iter().find_map(|(partition, slot)| Some((*partition, slot.index.by_digest(&digest)?)));
                 let Some((partition, id)) = found else { return Ok(()) };
                 self.verdict(partition, id, verdict, EvidenceKind::VenueQuery).await
             }
             Statement::VenueRef((venue_ref, verdict)) => {
-                let found =
-                    self.slots.iter().find_map(|(partition, slot)| Some((*partition, slot.by_venue_ref(&venue_ref)?)));
+                let found = self
+                    .slots
+                    .iter()
+                    .find_map(|(partition, slot)| Some((*partition, slot.index.by_venue_ref(&venue_ref)?)));
                 let Some((partition, id)) = found else { return Ok(()) };
                 self.verdict(partition, id, verdict, EvidenceKind::VenueQuery).await
             }
@@ -83,10 +85,10 @@ impl Service {
                 // Settled means accepted, whether or not the answer was heard.
                 let executed = ResultStatus::Executed;
                 self.ended_by_venue(partition, id, executed, "settled", detail.clone(), kind).await?;
-                self.say_status(partition, id, StatusState::Settled, Some(detail), now)
+                self.settlement(partition, id, StatusState::Settled, Some(detail), now)
             }
             Verdict::SettlementFailed(detail) => {
-                self.say_status(partition, id, StatusState::SettlementFailed, Some(detail), now)
+                self.settlement(partition, id, StatusState::SettlementFailed, Some(detail), now)
             }
             // It answered, and nothing definite follows: as good as no answer.
             Verdict::Unclear(detail) => {

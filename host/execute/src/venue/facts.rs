@@ -24,6 +24,11 @@ impl Facts {
         }
     }
 
+    /// A fact and when it was asked for.
+    pub fn get(&self, name: &str) -> Option<(String, Timestamp)> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
     /// All facts with their age at `now`.
     pub fn at(&self, now: Timestamp) -> Vec<Fact> {
         let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);

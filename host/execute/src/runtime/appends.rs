@@ -1,0 +1,244 @@
+//! Writing the executor's records: fences, claims, outcomes, evidence, skips, statuses.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use unrip_bus::Outgoing;
+use unrip_core::event::journal::{JournalClaim, JournalEvidence, JournalFence, JournalOutcome, JournalSkip};
+use unrip_core::event::result::{EvidenceKind, StatusState};
+use unrip_core::{CommandId, Timestamp, Uuid};
+use unrip_service::RunError;
+
+use super::commands::find_signer;
+use super::records::evidence;
+use super::service::Service;
+use crate::core::fold::{FoldView, Head};
+use crate::core::partition::{Ending, Known};
+use crate::points::{Point, reach};
+
+impl Service {
+    pub(super) fn append_fence(&mut self, partition: i32, event_id: Uuid, now: Timestamp) -> Result<(), RunError> {
+        let journal_id =
+            self.store.view(partition).and_then(|view| view.checkpoint()).map_err(super::journal::state)?;
+        let fence = JournalFence {
+            partition,
+            partition_count: self.partitions,
+            journal_id: journal_id.and_then(|checkpoint| checkpoint.journal_id).unwrap_or_default(),
+            executor_id: self.config.execute.executor_id.clone(),
+            incarnation: self.incarnation,
+        };
+        let record = self.maker.journal(partition, "fence", event_id, None, fence, now).map_err(encode)?;
+        let at = self.ctx.clock.now();
+        if let Some(slot) = self.slots.get_mut(&partition) {
+            slot.written.fence(event_id, at);
+        }
+        reach(Point::FenceAppendBefore);
+        self.append("fence", None, record);
+        Ok(())
+    }
+
+    pub(super) fn append_claim(
+        &mut self,
+        partition: i32,
+        id: CommandId,
+        fence_offset: i64,
+        now: Timestamp,
+    ) -> Result<(), RunError> {
+        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
+        let Some(claimed) = &held.claimed else { return Ok(()) };
+        let payload = &held.cause.command.payload;
+        let Some(signer) = find_signer(&self.signers, &claimed.action.scheme, &payload.account) else { return Ok(()) };
+        let claim = JournalClaim {
+            command_id: id,
+            command_offset: held.head.offset,
+            content_hash: held.head.content_hash.clone(),
+            command: held.envelope.clone(),
+            fence_offset,
+            dispatch_by: payload.dispatch_by,
+            deadline: payload.deadline,
+            reserves: claimed.gives.clone(),
+            key_id: signer.key_id().to_owned(),
+            scheme: claimed.action.scheme.clone(),
+            action_base64: STANDARD.encode(&claimed.action.unsigned),
+            action_digest: claimed.digest.clone(),
+            module: self.module.clone(),
+        };
+        let event_id = self.ctx.ids.uuid_v7(now);
+        let cause = Some(&held.cause);
+        let record = self.maker.journal(partition, &id.to_string(), event_id, cause, claim, now).map_err(encode)?;
+        self.note_written(partition, id, fence_offset);
+        reach(Point::ClaimAppendBefore);
+        self.append("claim", None, record);
+        reach(Point::ClaimAppendAfter);
+        Ok(())
+    }
+
+    pub(super) fn append_outcome(
+        &mut self,
+        partition: i32,
+        head: Head,
+        fence_offset: i64,
+        ending: Ending,
+        now: Timestamp,
+    ) -> Result<(), RunError> {
+        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&head.id)) else { return Ok(()) };
+        let entry = self.store.view(partition).and_then(|view| view.entry(&head.id)).map_err(super::journal::state)?;
+        let claim_holds_it = entry.is_some_and(|entry| entry.claim.is_some());
+        let digest = held.claimed.as_ref().map(|claimed| claimed.digest.clone());
+        let outcome = JournalOutcome {
+            command_id: head.id,
+            command_offset: head.offset,
+            content_hash: head.content_hash,
+            command: (!claim_holds_it).then(|| held.envelope.clone()),
+            fence_offset,
+            status: ending.status,
+            result_code: ending.code,
+            note: ending.note,
+            evidence: ending.evidence.map(|known| evidence(known, digest)),
+        };
+        let event_id = self.ctx.ids.uuid_v7(now);
+        let cause = Some(&held.cause);
+        let record =
+            self.maker.journal(partition, &head.id.to_string(), event_id, cause, outcome, now).map_err(encode)?;
+        self.note_written(partition, head.id, fence_offset);
+        reach(Point::OutcomeAppendBefore);
+        self.append("outcome", None, record);
+        reach(Point::OutcomeAppendAfter);
+        Ok(())
+    }
+
+    pub(super) fn adopt_evidence(
+        &mut self,
+        partition: i32,
+        head: Head,
+        fence_offset: i64,
+        now: Timestamp,
+    ) -> Result<(), RunError> {
+        let noted =
+            self.store.view(partition).and_then(|view| view.evidence(&head.id)).map_err(super::journal::state)?;
+        let Some(noted) = noted else { return Ok(()) };
+        let said = noted.evidence;
+        let known =
+            Known { kind: said.kind, received_at: said.received_at, venue_time: said.venue_time, detail: said.detail };
+        let ending = Ending { status: noted.status, code: noted.result_code, note: None, evidence: Some(known) };
+        self.recover_claim(partition, &head.id)?;
+        self.append_outcome(partition, head, fence_offset, ending, now)
+    }
+
+    pub(super) fn adopt_decision(
+        &mut self,
+        partition: i32,
+        head: Head,
+        fence_offset: i64,
+        now: Timestamp,
+    ) -> Result<(), RunError> {
+        let decided =
+            self.store.view(partition).and_then(|view| view.decision(&head.id)).map_err(super::journal::state)?;
+        let Some(decided) = decided else { return Ok(()) };
+        self.recover_claim(partition, &head.id)?;
+        let detail = Some(format!("{}: {}", decided.decided_by, decided.reason));
+        self.say_status(partition, head.id, StatusState::ResolvedByOperator, detail.clone(), now)?;
+        let known = Known { kind: EvidenceKind::Host, received_at: now, venue_time: None, detail };
+        let code = "resolved_by_operator".to_owned();
+        let ending = Ending { status: decided.status, code, note: None, evidence: Some(known) };
+        self.append_outcome(partition, head, fence_offset, ending, now)
+    }
+
+    pub(super) fn append_evidence(
+        &self,
+        partition: i32,
+        id: CommandId,
+        fence_offset: i64,
+        ending: Ending,
+        now: Timestamp,
+    ) -> Result<(), RunError> {
+        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
+        let Some(known) = ending.evidence else { return Ok(()) };
+        let digest = held.claimed.as_ref().map(|claimed| claimed.digest.clone());
+        let payload = JournalEvidence {
+            command_id: id,
+            fence_offset,
+            status: ending.status,
+            result_code: ending.code,
+            evidence: evidence(known, digest),
+        };
+        let event_id = self.ctx.ids.uuid_v7(now);
+        let cause = Some(&held.cause);
+        let record = self.maker.journal(partition, &id.to_string(), event_id, cause, payload, now).map_err(encode)?;
+        reach(Point::EvidenceAppendBefore);
+        self.append("evidence", None, record);
+        Ok(())
+    }
+
+    pub(super) fn append_skip(&self, partition: i32, skip: JournalSkip, now: Timestamp) -> Result<(), RunError> {
+        // The same letter goes with each attempt, and it goes first: nothing is passed over without one.
+        let letter = self.slots.get(&partition).and_then(|slot| slot.dead.get(&skip.command_offset)).cloned();
+        let key = skip.command_id.map_or_else(|| "skip".to_owned(), |id| id.to_string());
+        let record = self.maker.journal(partition, &key, self.ctx.ids.uuid_v7(now), None, skip, now).map_err(encode)?;
+        self.append("skip", letter, record);
+        Ok(())
+    }
+
+    pub(super) fn say_status(
+        &self,
+        partition: i32,
+        id: CommandId,
+        state: StatusState,
+        detail: Option<String>,
+        now: Timestamp,
+    ) -> Result<(), RunError> {
+        self.metrics.statuses.inc(status_name(state));
+        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
+        // The host alone knows that it is in doubt, and what a person decided.
+        let by_host = matches!(state, StatusState::InDoubt | StatusState::ResolvedByOperator);
+        let module = (!by_host).then(|| self.module.clone());
+        let record = self.maker.status(partition, &held.cause, state, detail, module, now).map_err(encode)?;
+        self.append("status", None, record);
+        Ok(())
+    }
+
+    /// When the record comes back its append time is held against the clock.
+    fn note_written(&mut self, partition: i32, id: CommandId, fence_offset: i64) {
+        let at = self.ctx.clock.now();
+        if let Some(slot) = self.slots.get_mut(&partition) {
+            slot.written.command(id, fence_offset, at);
+        }
+    }
+
+    /// Appends beside the loop. A failure is only told: whether the record is in the log, the log says.
+    fn append(&self, what: &'static str, first: Option<Outgoing>, record: Outgoing) {
+        let producer = self.producer.clone();
+        tokio::spawn(async move {
+            for outgoing in first.into_iter().chain([record]) {
+                let (name, partition) = (outgoing.topic.clone(), outgoing.partition);
+                if let Err(error) = producer.send(outgoing).await {
+                    tracing::warn!(what, topic = name, ?partition, %error, "append not acknowledged");
+                    return;
+                }
+            }
+            reach_acked(what);
+        });
+    }
+}
+
+fn reach_acked(what: &str) {
+    match what {
+        "fence" => reach(Point::FenceAcked),
+        "claim" => reach(Point::ClaimAcked),
+        "outcome" => reach(Point::OutcomeAcked),
+        "evidence" => reach(Point::EvidenceAcked),
+        _ => {}
+    }
+}
+
+fn status_name(state: StatusState) -> &'static str {
+    match state {
+        StatusState::InDoubt => "in_doubt",
+        StatusState::Settled => "settled",
+        StatusState::SettlementFailed => "settlement_failed",
+        StatusState::Lapsed => "lapsed",
+        StatusState::ResolvedByOperator => "resolved_by_operator",
+    }
+}
+
+pub(super) fn encode(error: serde_json::Error) -> RunError {
+    RunError::Software(format!("a record could not be encoded: {error}"))
+}

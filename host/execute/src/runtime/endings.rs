@@ -1,0 +1,83 @@
+//! When an outcome is in the log: its result is published, its promise ends or waits for news of the settlement.
+
+use unrip_core::event::result::{ResultStatus, StatusState};
+use unrip_core::{CommandId, Timestamp};
+use unrip_service::RunError;
+
+use super::journal::state;
+use super::service::Service;
+use crate::core::fold::{Entry, FoldView};
+use crate::points::{Point, reach};
+
+/// Executed commands of one partition that are asked about at a time.
+const FOLLOW_AT_ONCE_MAX: usize = 16;
+
+impl Service {
+    /// An outcome is in the log.
+    pub(super) fn ended(&mut self, partition: i32, id: CommandId) -> Result<(), RunError> {
+        reach(Point::OutcomeFolded);
+        let entry = self.store.view(partition).and_then(|view| view.entry(&id)).map_err(state)?;
+        let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
+        if let Some(Entry { head, claim, outcome: Some(outcome), .. }) = entry {
+            self.metrics.results.inc(status_name(outcome.status));
+            if let Some(held) = slot.held.get_mut(&id) {
+                // The claim holds it.
+                held.envelope = serde_json::Value::Null;
+            }
+            match outcome.status {
+                ResultStatus::Executed if claim.is_some() => {
+                    let ask_at = head.deadline.plus_millis(self.config.execute.clock_skew_max_ms);
+                    slot.index.follow(id, ask_at, head.deadline);
+                }
+                // Never claimed, or known never to have left: nothing is promised.
+                ResultStatus::Expired => slot.book.release(&id),
+                _ if claim.is_none() => slot.book.release(&id),
+                // Once something was signed it stays promised until the deadline.
+                _ => {}
+            }
+        }
+        if let Some(publisher) = &slot.publisher {
+            publisher.poke.notify_one();
+        }
+        Ok(())
+    }
+
+    /// News of the settlement: told once.
+    pub(super) fn settlement(
+        &mut self,
+        partition: i32,
+        id: CommandId,
+        news: StatusState,
+        detail: Option<String>,
+        now: Timestamp,
+    ) -> Result<(), RunError> {
+        let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
+        slot.book.settled(&id, now);
+        if !slot.index.told(id) {
+            return Ok(());
+        }
+        self.say_status(partition, id, news, detail, now)
+    }
+
+    /// Asks about executed commands whose deadline has passed without news.
+    pub(super) fn follow_due(&mut self) {
+        let now = self.now();
+        let mut due = Vec::new();
+        for (partition, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.core.is_active()) {
+            due.extend(slot.index.take_due(now, FOLLOW_AT_ONCE_MAX).into_iter().map(|id| (*partition, id)));
+        }
+        for (partition, id) in due {
+            self.follow(partition, id);
+        }
+    }
+}
+
+fn status_name(status: ResultStatus) -> &'static str {
+    match status {
+        ResultStatus::Executed => "executed",
+        ResultStatus::Rejected => "rejected",
+        ResultStatus::NotExecuted => "not_executed",
+        ResultStatus::Expired => "expired",
+        ResultStatus::Unresolved => "unresolved",
+    }
+}
