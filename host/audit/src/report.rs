@@ -17,11 +17,13 @@ pub struct Report {
     pub commands: u64,
     /// Results by status; repeats are not counted.
     pub results: BTreeMap<String, u64>,
-    /// Accepted commands without a result whose time is not over.
+    /// Accepted commands without a result that are in doubt or whose time is not over.
     pub open: u64,
-    /// Commands without a result of which the executor said `in_doubt`.
+    /// Claimed commands that have not ended and of which the executor said `in_doubt`: of `open`, never of `overdue`.
     pub in_doubt: u64,
-    /// Accepted commands without a result after their deadline and the grace.
+    /// How long the oldest of them is in doubt, in milliseconds: an alarm, not a broken promise.
+    pub in_doubt_oldest_ms: u64,
+    /// Accepted commands without a result after their deadline and the grace, and not in doubt.
     pub overdue: u64,
     /// The first of them.
     pub overdue_commands: Vec<CommandId>,

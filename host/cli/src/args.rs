@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-const EXIT_CODES: &str = "Exit codes:
+use crate::operate::args::{HaltArgs, ModeArgs, ResolveArgs, StatusArgs};
+
+pub(crate) const EXIT_CODES: &str = "Exit codes:
   0    all went well (also after Ctrl-C)
   10   dev: the audit found a broken promise
   11   dev: a service ended by itself
   64   arguments or configuration are wrong
+  65   resolve: refused as things stand; nothing was changed
   69   a broker, a toolchain or a build is not to be had
   70   a bug in unrip
   74   a file cannot be read or written
+  75   resolve: the decision stands, its result is not published yet
   130  Ctrl-C before everything ran";
 
 /// Trade through sandboxed venue modules on a Kafka-compatible log.
@@ -29,12 +33,16 @@ pub struct Cli {
 pub enum Command {
     /// Run everything on this machine: a broker, a fake venue and every service as its own process.
     Dev(DevArgs),
-    /// Make the topics that services need.
-    Topics {
-        /// What to do with them.
-        #[command(subcommand)]
-        command: TopicsCommand,
-    },
+    /// Stop all dispatches at once: of the fleet, or of one venue or account.
+    Halt(HaltArgs),
+    /// Let executors dispatch again.
+    Resume(ModeArgs),
+    /// Let through only what makes a position smaller.
+    ReduceOnly(ModeArgs),
+    /// Show what executors may do, who holds which partition, and what is open or in doubt.
+    Status(StatusArgs),
+    /// Decide how a command ends that stays in doubt. A person's decision; it is recorded.
+    Resolve(ResolveArgs),
 }
 
 /// `unrip topics …`
@@ -145,7 +153,7 @@ pub struct EndpointArg {
     pub url: String,
 }
 
-fn parse_endpoint(text: &str) -> Result<EndpointArg, String> {
+pub(crate) fn parse_endpoint(text: &str) -> Result<EndpointArg, String> {
     let parsed =
         text.split_once('=').and_then(|(place, url)| place.split_once('.').map(|(venue, name)| (venue, name, url)));
     match parsed {
@@ -156,7 +164,7 @@ fn parse_endpoint(text: &str) -> Result<EndpointArg, String> {
     }
 }
 
-fn parse_rate(text: &str) -> Result<f64, String> {
+pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|rate| (0.0..=10_000.0).contains(rate))
@@ -164,7 +172,7 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 }
 
 /// `500ms`, `30s`, `5m`, `1h`; a bare number is seconds.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let scale = match unit {

@@ -10,6 +10,10 @@ pub const PROMISE_BROKEN: u8 = 10;
 pub const SERVICE_DIED: u8 = 11;
 /// Arguments or files are wrong.
 pub const USAGE: u8 = service_exit::CONFIG;
+/// What was asked for is refused as things stand; nothing was changed.
+pub const REFUSED: u8 = 65;
+/// `unrip resolve`: the decision stands, and its result is not published yet.
+pub const NOT_YET: u8 = 75;
 /// Something that is needed is not there: a broker, a toolchain, a build that succeeds.
 pub const UNAVAILABLE: u8 = service_exit::UNAVAILABLE;
 /// A bug in unrip itself.
@@ -25,6 +29,12 @@ pub enum Error {
     /// Arguments or files are wrong: mend them.
     #[error("{0}")]
     Usage(String),
+    /// Refused as things stand; nothing was changed.
+    #[error("{0}")]
+    Refused(String),
+    /// A decision stands, and its result is not published yet.
+    #[error("{0}")]
+    NotYet(String),
     /// Something that is needed is not there.
     #[error("{0}")]
     Unavailable(String),
@@ -57,6 +67,8 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
+            Self::Refused(_) => REFUSED,
+            Self::NotYet(_) => NOT_YET,
             Self::Unavailable(_) | Self::Bus { .. } => UNAVAILABLE,
             Self::File { .. } => STATE,
             Self::Interrupted => INTERRUPTED,

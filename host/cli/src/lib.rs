@@ -5,6 +5,7 @@
 pub mod args;
 pub mod dev;
 pub mod error;
+pub mod operate;
 pub mod topics_command;
 pub mod venue;
 pub mod workspace;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use unrip_cli::args::{Cli, Command, TopicsCommand};
 use unrip_cli::error::{self, Error};
-use unrip_cli::{dev, topics_command};
+use unrip_cli::{dev, operate, topics_command};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -37,6 +37,11 @@ async fn run(command: &Command) -> Result<u8, Error> {
             topics_command::run(args).await?;
             Ok(error::OK)
         }
+        Command::Halt(args) => operate::mode::halt(args).await,
+        Command::Resume(args) => operate::mode::resume(args).await,
+        Command::ReduceOnly(args) => operate::mode::reduce_only(args).await,
+        Command::Status(args) => operate::status::run(args).await,
+        Command::Resolve(args) => operate::resolve::run(args).await,
     }
 }
 

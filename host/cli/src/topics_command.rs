@@ -3,6 +3,7 @@
 use unrip_bus::{BusConfig, Ensured};
 use unrip_core::event::control::{ExecutionMode, FLEET, Mode};
 use unrip_core::topic::{TopicSpec, execution_topics};
+use unrip_service::modes::{self, Standing};
 use unrip_service::{Clock, Ids, SystemClock, topics};
 
 use crate::args::EnsureArgs;
@@ -55,10 +56,14 @@ pub async fn ensure(bus: &BusConfig, venues: &[Venue], partitions: i32, say: &Sa
 /// # Errors
 /// The bus is away.
 pub async fn activate(bus: &BusConfig, say: &Say) -> Result<(), Error> {
-    let found = topics::fleet_mode(bus).await.map_err(cannot("cannot read the kill switch"))?;
-    if let Some(found) = found {
-        if found.mode != Mode::Active {
-            say.progress(&format!("the fleet is {:?}, set by {}: {}", found.mode, found.set_by, found.reason));
+    let found = modes::all(bus).await.map_err(cannot("cannot read the kill switch"))?;
+    if let Some(standing) = found.get(FLEET) {
+        match standing {
+            Standing::Set(set) if set.mode == Mode::Active => {}
+            Standing::Set(set) => {
+                say.progress(&format!("the fleet is {:?}, set by {}: {}", set.mode, set.set_by, set.reason));
+            }
+            Standing::Unreadable(reason) => say.progress(&format!("the fleet is halted: its record says {reason}")),
         }
         return Ok(());
     }
@@ -69,10 +74,11 @@ pub async fn activate(bus: &BusConfig, say: &Say) -> Result<(), Error> {
         set_by: "unrip dev".to_owned(),
         set_at: SystemClock.now(),
     };
-    topics::set_mode(bus, mode, &Ids::random()).await.map_err(cannot("cannot set the kill switch"))
+    modes::set(bus, mode, &Ids::random()).await.map_err(cannot("cannot set the kill switch"))?;
+    Ok(())
 }
 
-fn cannot(what: &'static str) -> impl FnOnce(topics::Error) -> Error {
+pub(crate) fn cannot(what: &'static str) -> impl FnOnce(topics::Error) -> Error {
     move |error| match error {
         topics::Error::Bus(source) => Error::Bus { what: what.to_owned(), source },
         other => Error::Unavailable(format!("{what}: {other}")),

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod health;
 pub mod ids;
 pub mod metrics;
+pub mod modes;
 pub mod module;
 pub mod net;
 pub mod pipeline;

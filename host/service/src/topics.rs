@@ -1,9 +1,8 @@
-//! The topic step: makes the topics that are not there, begins the journal, writes the kill switch.
+//! The topic step: makes the topics that are not there and begins the journal.
 //!
 //! Services never make topics. This runs before them, once per cluster, and running it again changes nothing.
 
-use unrip_bus::{Admin, BusConfig, Ensured, Isolation, LogReader, Outgoing, Producer, Record, read_to_end};
-use unrip_core::event::control::{ExecutionMode, FLEET};
+use unrip_bus::{Admin, BusConfig, Ensured, Isolation, LogReader, Outgoing, Producer, Record};
 use unrip_core::event::journal::JournalGenesis;
 use unrip_core::topic::{self, Retention, TopicSpec};
 use unrip_core::{Envelope, Payload, Timestamp, Uuid};
@@ -17,7 +16,7 @@ const EVENT_RETENTION_BYTES: i64 = 4 * 1_024 * 1_024 * 1_024;
 /// Key of a partition's genesis.
 const GENESIS_KEY: &str = "genesis";
 /// Venue of what concerns all of them.
-const ALL_VENUES: &str = "*";
+pub(crate) const ALL_VENUES: &str = "*";
 /// Source of the records that are made here.
 const SOURCE: &str = "unrip/topics";
 
@@ -36,6 +35,14 @@ pub enum Error {
         partition: i32,
         /// What is wrong, and the cure.
         reason: String,
+    },
+    /// A record that the broker acknowledged is not in the log.
+    #[error("{topic}: the record was acknowledged at offset {offset} and cannot be read there")]
+    NotThere {
+        /// The topic.
+        topic: &'static str,
+        /// Where it should stand.
+        offset: i64,
     },
     /// A record could not be encoded.
     #[error("a record could not be encoded: {0}")]
@@ -104,31 +111,6 @@ pub async fn begin_journal(bus: &BusConfig, partitions: i32, ids: &Ids, now: Tim
     Ok(known)
 }
 
-/// Writes what executors may do in the whole fleet.
-///
-/// # Errors
-/// The bus is away.
-pub async fn set_mode(bus: &BusConfig, mode: ExecutionMode, ids: &Ids) -> Result<(), Error> {
-    let scope = mode.scope.clone();
-    let venue = scope.split('/').nth(1).unwrap_or(ALL_VENUES).to_owned();
-    let at = mode.set_at;
-    let envelope = Envelope::root(ids.uuid_v7(at), &venue, SOURCE, at, mode);
-    Producer::new(bus)?.send(outgoing(topic::EXECUTION_CONTROL, None, &scope, &envelope, ids)?).await?;
-    Ok(())
-}
-
-/// The newest record about the whole fleet; `None`: there is none, the fleet is halted.
-///
-/// # Errors
-/// The bus is away.
-pub async fn fleet_mode(bus: &BusConfig) -> Result<Option<ExecutionMode>, Error> {
-    let reader = LogReader::open(bus, Vec::new(), Isolation::ReadCommitted)?;
-    let (oldest, _) = reader.watermarks(topic::EXECUTION_CONTROL, 0).await?;
-    let records = read_to_end(bus, topic::EXECUTION_CONTROL, 0, oldest, Isolation::ReadCommitted).await?;
-    let newest = records.iter().rev().find(|record| record.key.as_deref() == Some(FLEET.as_bytes()));
-    Ok(newest.and_then(|record| Envelope::<ExecutionMode>::decode(&record.value).ok()).map(|envelope| envelope.payload))
-}
-
 /// How a journal partition begins.
 enum Begun {
     /// It holds nothing and never did.
@@ -183,7 +165,7 @@ fn agree(known: &mut Option<Uuid>, partition: i32, genesis: JournalGenesis) -> R
     }
 }
 
-fn outgoing<P: Payload>(
+pub(crate) fn outgoing<P: Payload>(
     topic: &str,
     partition: Option<i32>,
     key: &str,

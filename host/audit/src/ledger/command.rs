@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use unrip_core::envelope::AnyEnvelope;
 use unrip_core::event::command::{ExecuteTrade, execution_key, idempotency_key};
-use unrip_core::event::result::{Evidence, ResultStatus, TradeResult};
+use unrip_core::event::result::{Evidence, ResultStatus, StatusState, TradeResult};
 use unrip_core::partition::partition_for;
 use unrip_core::{CommandId, Envelope, Timestamp, Uuid};
 
@@ -23,6 +23,12 @@ pub(super) struct Command {
     pub(super) claim: Option<Claim>,
     /// The outcome that counts.
     pub(super) outcome: Option<Outcome>,
+    /// What a lost journal held of it, if it had ended there.
+    pub(super) seed: Option<Seed>,
+    /// The person's decision that counts.
+    pub(super) decision: Option<Decision>,
+    /// When the executor first said that it is in doubt.
+    pub(super) doubt_since: Option<Timestamp>,
     /// The first evidence of execution that a fenced executor wrote.
     pub(super) executed_evidence: Option<Place>,
     /// The first result.
@@ -76,6 +82,22 @@ pub(super) struct Outcome {
     pub(super) evidence: Option<Evidence>,
 }
 
+/// A valid seed: the command ended in a journal that was lost.
+#[derive(Debug)]
+pub(super) struct Seed {
+    pub(super) place: Place,
+    pub(super) content_hash: String,
+    pub(super) status: ResultStatus,
+}
+
+/// A person's decision about an open claim.
+#[derive(Debug)]
+pub(super) struct Decision {
+    pub(super) place: Place,
+    pub(super) status: ResultStatus,
+    pub(super) decided_at: Timestamp,
+}
+
 /// The first result.
 #[derive(Debug)]
 pub(super) struct TheResult {
@@ -99,9 +121,19 @@ impl Command {
         self.skipped.contains(&(record.place.partition, record.place.offset))
     }
 
-    /// Accepted and without a result.
-    pub(super) fn is_open(&self) -> bool {
-        self.is_accepted() && self.result.is_none()
+    /// Accepted and without a result. Of a seeded one the result may have been deleted by age.
+    pub(super) fn is_open(&self, results_cut: bool) -> bool {
+        self.is_accepted() && self.result.is_none() && !(results_cut && self.seed.is_some())
+    }
+
+    /// Whether the journal says how it ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.outcome.is_some() || self.seed.is_some()
+    }
+
+    /// Claimed, not ended, and said to be in doubt: only the venue, or a person, can end it.
+    pub(super) fn in_doubt_since(&self) -> Option<Timestamp> {
+        self.doubt_since.filter(|_| self.claim.is_some() && !self.has_ended())
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
@@ -113,12 +145,8 @@ impl Command {
         of_record.or_else(|| self.claim.as_ref().map(|claim| claim.idempotency_key.as_str()))
     }
 
-    pub(super) fn said_in_doubt(&self) -> bool {
-        self.said(unrip_core::event::result::StatusState::InDoubt.index())
-    }
-
-    pub(super) fn said(&self, state: u32) -> bool {
-        self.statuses.iter().any(|(said, _, _)| *said == state)
+    pub(super) fn said(&self, state: StatusState) -> Option<Place> {
+        self.statuses.iter().find(|(said, _, _)| *said == state.index()).map(|(_, _, place)| *place)
     }
 }
 

@@ -3,23 +3,29 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use unrip_core::envelope::AnyEnvelope;
 use unrip_core::event::command::ExecuteTrade;
-use unrip_core::event::journal::{JournalClaim, JournalEntry, JournalEvidence, JournalOutcome, JournalSkip};
+use unrip_core::event::journal::{
+    JournalClaim, JournalDecision, JournalEntry, JournalEvidence, JournalOutcome, JournalSeed, JournalSkip,
+};
 use unrip_core::event::result::ResultStatus;
 use unrip_core::id::sha256_hex;
-use unrip_core::{CommandId, Envelope};
+use unrip_core::{CommandId, Envelope, Timestamp, Uuid};
 
-use super::command::{Claim, Outcome};
-use super::{Finding, Ledger, Place, count};
+use super::command::{Claim, Decision, Outcome, Seed};
+use super::{Finding, Ledger, Place, Stream, count};
+
+/// Reason code of a command older than its journal.
+const STALE: &str = "stale";
 
 impl Ledger {
     pub(super) fn fold_journal(&mut self, place: Place, key: Option<&[u8]>, value: &[u8]) {
-        let read = AnyEnvelope::read(value).and_then(|any| Ok((any.venue.clone(), JournalEntry::read(any)?)));
-        let (venue, entry) = match read {
+        let read =
+            AnyEnvelope::read(value).and_then(|any| Ok((any.venue.clone(), any.observed_at, JournalEntry::read(any)?)));
+        let (venue, made_at, entry) = match read {
             Ok(read) => read,
             Err(error) => return self.unreadable(place, error.to_string()),
         };
         match entry {
-            JournalEntry::Genesis(_) => {}
+            JournalEntry::Genesis(genesis) => self.genesis(place, genesis.journal_id),
             JournalEntry::Fence(_) => {
                 // Known by its id, its last copy counts: the newest record is the fence either way.
                 self.fences.insert((place.partition, venue), place.offset);
@@ -28,8 +34,8 @@ impl Ledger {
             JournalEntry::Outcome(outcome) => self.outcome(place, key, &venue, *outcome),
             JournalEntry::Evidence(evidence) => self.evidence(place, &evidence),
             JournalEntry::Skip(skip) => self.skip(place, &venue, skip),
-            JournalEntry::Decision(_) => {}
-            JournalEntry::Seed(_) => {}
+            JournalEntry::Decision(decision) => self.decision(place, key, made_at, &decision),
+            JournalEntry::Seed(seed) => self.seed(place, key, &venue, seed),
             JournalEntry::Unknown(kind) => {
                 tracing::debug!(kind, partition = place.partition, offset = place.offset, "unknown journal record");
                 self.void("unknown_kind");
@@ -54,7 +60,7 @@ impl Ledger {
             return self.void("claim_repeats_key");
         }
         let Some(command) = self.touch(id) else { return };
-        if command.claim.is_some() || command.outcome.is_some() {
+        if command.claim.is_some() || command.has_ended() {
             return self.void("claim_repeats_command");
         }
         let bytes = STANDARD.decode(&claim.action_base64).ok();
@@ -80,7 +86,7 @@ impl Ledger {
             return self.void("outcome_fenced");
         }
         let Some(command) = self.touch(id) else { return };
-        if command.outcome.is_some() {
+        if command.has_ended() {
             return self.void("outcome_repeats_command");
         }
         command.outcome = Some(Outcome {
@@ -102,19 +108,67 @@ impl Ledger {
         }
     }
 
+    /// Counts for an open claim only, the first of a command.
+    fn decision(&mut self, place: Place, key: Option<&[u8]>, decided_at: Timestamp, decision: &JournalDecision) {
+        let id = decision.command_id;
+        self.check_key(place, key, id);
+        let status = decision.status;
+        let Some(command) = self.touch(id) else { return };
+        if command.claim.is_none() || command.has_ended() || command.decision.is_some() {
+            return self.void("decision_without_effect");
+        }
+        command.decision = Some(Decision { place, status, decided_at });
+    }
+
+    /// The command ended, and its result was published, in a journal that was lost.
+    fn seed(&mut self, place: Place, key: Option<&[u8]>, venue: &str, seed: JournalSeed) {
+        let id = seed.command_id;
+        self.check_key(place, key, id);
+        if !self.in_force(place, venue, seed.fence_offset) {
+            return self.void("seed_fenced");
+        }
+        let Some(command) = self.touch(id) else { return };
+        if command.claim.is_some() || command.has_ended() {
+            return self.void("seed_repeats_command");
+        }
+        command.seed = Some(Seed { place, content_hash: seed.content_hash, status: seed.status });
+        if seed.claimed {
+            self.claimed_keys.entry(seed.idempotency_key).or_insert(id);
+        }
+    }
+
+    /// A journal that was made anew has fences of its own; what the earlier one held of commands stays true.
+    fn genesis(&mut self, place: Place, journal_id: Uuid) {
+        let before = self.journals.insert(place.partition, journal_id);
+        if before.is_some_and(|before| before != journal_id) {
+            tracing::warn!(partition = place.partition, %journal_id, "the journal was made anew");
+            self.fences.retain(|(partition, _), _| *partition != place.partition);
+        }
+    }
+
     fn skip(&mut self, place: Place, venue: &str, skip: JournalSkip) {
         if !self.in_force(place, venue, skip.fence_offset) {
             return self.void("skip_fenced");
         }
         count(&mut self.counts.skipped, &skip.reason_code);
         if let Some(command) = skip.command_id.and_then(|id| self.touch(id)) {
+            // A journal that was made anew passes over, as stale, what an earlier one held.
+            if skip.reason_code == STALE && (command.claim.is_some() || command.has_ended()) {
+                return;
+            }
             command.skipped.insert((place.partition, skip.command_offset));
         }
     }
 
-    /// Whether the fence is the newest of its venue in the record's partition.
-    fn in_force(&self, place: Place, venue: &str, fence_offset: i64) -> bool {
-        self.fences.get(&(place.partition, venue.to_owned())) == Some(&fence_offset)
+    /// Whether the fence is the newest of its venue in the record's partition. One that was deleted by age is known by
+    /// its offset alone.
+    fn in_force(&mut self, place: Place, venue: &str, fence_offset: i64) -> bool {
+        let start = self.starts.get(&(Stream::Journal, place.partition)).copied().unwrap_or(0);
+        let newest = self.fences.entry((place.partition, venue.to_owned())).or_insert(i64::MIN);
+        if *newest < start && fence_offset < start && fence_offset > *newest {
+            *newest = fence_offset;
+        }
+        *newest == fence_offset
     }
 
     fn void(&mut self, reason: &str) {

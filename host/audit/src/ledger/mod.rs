@@ -8,63 +8,21 @@ mod command;
 mod journal;
 mod judge;
 mod outcome;
+mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use unrip_core::{CommandId, Timestamp, topic};
+use unrip_core::{CommandId, Timestamp, Uuid};
 
 use crate::report::{LISTED_MAX, Report, Violation};
 use command::Command;
+pub use stream::{Place, Stream};
 
 /// Commands that are remembered after they ended, by default; about 1 KiB each.
 pub const HISTORY_COMMANDS_MAX: usize = 200_000;
 /// How long after its deadline a command may be without a result, by default, in milliseconds: the venue's finality,
 /// a few questions in between, and a restart.
 pub const GRACE_MS: i64 = 30_000;
-
-/// What is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stream {
-    /// `cmd.execute_trade`.
-    Commands,
-    /// `exec.journal`.
-    Journal,
-    /// `exec.trade_result`.
-    Results,
-    /// `exec.trade_status`.
-    Statuses,
-}
-
-impl Stream {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Commands, Self::Journal, Self::Results, Self::Statuses];
-
-    /// Its topic.
-    pub fn topic(self) -> &'static str {
-        match self {
-            Self::Commands => topic::EXECUTE_TRADE,
-            Self::Journal => topic::JOURNAL,
-            Self::Results => topic::TRADE_RESULT,
-            Self::Statuses => topic::TRADE_STATUS,
-        }
-    }
-
-    /// The stream of a topic.
-    pub fn of(topic: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|stream| stream.topic() == topic)
-    }
-}
-
-/// Where a record stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The stream.
-    pub stream: Stream,
-    /// Partition.
-    pub partition: i32,
-    /// Offset.
-    pub offset: i64,
-}
 
 /// What the ledger is told once.
 #[derive(Clone, Debug)]
@@ -93,6 +51,8 @@ pub struct Ledger {
     commands: BTreeMap<CommandId, Command>,
     /// Commands with records that were not judged together yet.
     unsettled: BTreeSet<CommandId>,
+    /// The journal that each partition belongs to, where its genesis was read.
+    journals: BTreeMap<i32, Uuid>,
     /// The newest fence of each venue in each journal partition.
     fences: BTreeMap<(i32, String), i64>,
     /// The command that holds each idempotency key by a valid claim.
@@ -123,6 +83,7 @@ impl Ledger {
             folded: 0,
             commands: BTreeMap::new(),
             unsettled: BTreeSet::new(),
+            journals: BTreeMap::new(),
             fences: BTreeMap::new(),
             claimed_keys: BTreeMap::new(),
             executed_keys: BTreeMap::new(),
@@ -177,10 +138,17 @@ impl Ledger {
                 continue;
             }
             report.commands += 1;
-            if command.result.is_some() {
+            if !command.is_open(self.results_cut(command)) {
                 continue;
             }
-            report.in_doubt += u64::from(command.said_in_doubt());
+            if let Some(since) = command.in_doubt_since() {
+                // A doubt that lasts is an alarm, not a broken promise: the venue cannot be asked.
+                let age_ms = u64::try_from(now.millis_since(since)).unwrap_or(0);
+                report.in_doubt += 1;
+                report.in_doubt_oldest_ms = report.in_doubt_oldest_ms.max(age_ms);
+                report.open += 1;
+                continue;
+            }
             match command.deadline() {
                 Some(deadline) if now > deadline.plus_millis(self.options.grace_ms) => {
                     report.overdue += 1;
@@ -192,6 +160,12 @@ impl Ledger {
             }
         }
         report
+    }
+
+    /// Whether the results of the command's partition were deleted by age, from its beginning on.
+    fn results_cut(&self, command: &Command) -> bool {
+        let partition = command.record.as_ref().map(|record| record.place.partition);
+        partition.and_then(|at| self.starts.get(&(Stream::Results, at))).is_some_and(|start| *start > 0)
     }
 
     fn violation(&mut self, finding: Finding, id: Option<CommandId>) {
@@ -244,7 +218,7 @@ impl Ledger {
         while self.commands.len() > self.options.history_commands_max {
             let Some((id, command)) = self.commands.first_key_value() else { return };
             // What is open or not judged yet is kept whatever its age.
-            if command.is_open() || self.unsettled.contains(id) {
+            if command.is_open(self.results_cut(command)) || self.unsettled.contains(id) {
                 return;
             }
             let (id, accepted) = (*id, command.is_accepted());

@@ -2,7 +2,7 @@
 
 use unrip_core::Envelope;
 use unrip_core::envelope::AnyEnvelope;
-use unrip_core::event::result::{ResultStatus, TradeResult, TradeStatus};
+use unrip_core::event::result::{ResultStatus, StatusState, TradeResult, TradeStatus};
 
 use super::command::TheResult;
 use super::{Finding, Ledger, Place, count};
@@ -63,6 +63,9 @@ impl Ledger {
             return;
         }
         command.statuses.push((status.0, status.1, place));
+        if state == StatusState::InDoubt {
+            command.doubt_since.get_or_insert(envelope.ingested_at);
+        }
         count(&mut self.counts.statuses, &snake_case(state));
     }
 }

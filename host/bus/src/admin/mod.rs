@@ -80,6 +80,17 @@ impl Admin {
         if brokers == 0 { Err(retriable("reach broker", "no broker is registered yet")) } else { Ok(()) }
     }
 
+    /// How many members a consumer group has now, whoever they are.
+    pub async fn group_members(&self, group: &str) -> Result<usize, Error> {
+        let (client, group) = (Arc::clone(&self.client), group.to_owned());
+        let asked = tokio::task::spawn_blocking(move || -> Result<usize, KafkaError> {
+            let found = client.inner().fetch_group_list(Some(&group), wait())?;
+            Ok(found.groups().iter().filter(|one| one.name() == group).map(|one| one.members().len()).sum())
+        });
+        let answer = asked.await.map_err(|_| Error::Closed { operation: "ask for a group" })?;
+        answer.map_err(|e| Error::from_kafka("ask for a group", "", &e))
+    }
+
     /// Every topic with its number of partitions. All are asked for at once: asking for one by name may create it.
     async fn partition_counts(&self, wait: Duration) -> Result<BTreeMap<String, i32>, Error> {
         self.metadata(wait, |metadata| {

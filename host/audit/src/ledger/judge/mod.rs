@@ -1,8 +1,11 @@
 //! What the records of one command may not say together.
 
+mod decisions;
+mod statuses;
+
 use std::collections::BTreeMap;
 
-use unrip_core::event::result::{EvidenceKind, ResultStatus, StatusState, TradeResult, TradeStatus};
+use unrip_core::event::result::{EvidenceKind, ResultStatus, StatusState, TradeResult};
 use unrip_core::id::derived_event_id;
 use unrip_core::{CommandId, Payload, Timestamp};
 
@@ -12,6 +15,8 @@ use super::{Finding, Place, Stream};
 
 /// The role's name in event ids.
 const ROLE: &str = "execute";
+/// Result code of an outcome that a person decided.
+const RESOLVED_BY_OPERATOR: &str = "resolved_by_operator";
 
 type Starts = BTreeMap<(Stream, i32), i64>;
 
@@ -29,6 +34,12 @@ pub(super) fn judge(id: &CommandId, command: &Command, starts: &Starts) -> Vec<F
     }
     if let Some(outcome) = &command.outcome {
         judge.outcome(outcome);
+    }
+    if let Some(seed) = &command.seed {
+        judge.seed(seed);
+    }
+    if let Some(decision) = &command.decision {
+        judge.decision(decision);
     }
     if let Some(result) = &command.result {
         judge.result(id, result);
@@ -112,9 +123,8 @@ impl Judge<'_> {
         if evidence.action_digest.as_ref().is_some_and(|digest| *digest != claim.action_digest) {
             self.find("evidence_of_another_action", place, "action_digest is not the claim's");
         }
-        // A person's decision needs no proof of the venue.
-        if self.command.said(StatusState::ResolvedByOperator.index()) {
-            return;
+        if outcome.result_code == RESOLVED_BY_OPERATOR {
+            return self.outcome_of_decision(outcome, evidence);
         }
         let of_venue =
             matches!(evidence.kind, EvidenceKind::VenueAnswer | EvidenceKind::VenueQuery | EvidenceKind::ChainQuery);
@@ -145,6 +155,8 @@ impl Judge<'_> {
                 ];
                 self.differs("result_differs_from_outcome", place, &wrong);
             }
+            // A lost journal held it.
+            None if self.command.seed.is_some() => {}
             // An outcome that was deleted by age is not missed.
             None if self.begins_after(Stream::Journal, place.partition, 0) => {}
             None => self.find("result_without_outcome", place, "the journal holds no valid outcome"),
@@ -169,19 +181,9 @@ impl Judge<'_> {
         ];
         self.differs("result_differs_from_command", place, &wrong);
         self.not_accepted(record, place, "result_of_unaccepted");
-        let settled = self.command.said(StatusState::Settled.index());
+        let settled = self.command.said(StatusState::Settled).is_some();
         if settled && matches!(payload.status, ResultStatus::NotExecuted | ResultStatus::Expired) {
             self.find("settled_after_all", place, format!("{} and yet settled", snake_case(payload.status)));
-        }
-    }
-
-    fn statuses(&mut self) {
-        let Some(record) = &self.command.record else { return };
-        for (state, event_id, place) in &self.command.statuses {
-            let expected = derived_event_id(record.event_id, ROLE, TradeStatus::EVENT_TYPE, *state);
-            if *event_id != expected {
-                self.find("status_id", *place, format!("event_id is {event_id}, should be {expected}"));
-            }
         }
     }
 

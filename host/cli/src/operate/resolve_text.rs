@@ -1,0 +1,99 @@
+//! What `unrip resolve` says.
+
+use std::time::Duration;
+
+use unrip_core::event::result::{ResultStatus, TradeResult};
+use unrip_core::{CommandId, Timestamp};
+
+use super::args::Decided;
+use super::journal_reading::{Decision, OpenClaim, Watched};
+
+/// The claim that is decided about.
+pub fn claim(partition: i32, open: &OpenClaim) -> String {
+    let (claim, command) = (&open.claim, &open.claim.command.payload);
+    let at = open.claimed_at.map_or_else(|| "?".to_owned(), |at| at.to_string());
+    format!(
+        "command   {} of strategy {}\n\
+         venue     {}, account {}, reference {}\n\
+         action    {}\n\
+         claimed   at {at}, partition {partition}, offset {}\n\
+         digest    {}\n\
+         deadline  {}",
+        claim.command_id,
+        command.strategy,
+        open.venue,
+        command.account,
+        command.venue_ref,
+        command.action,
+        open.offset,
+        claim.action_digest,
+        claim.deadline,
+    )
+}
+
+/// There is nothing to decide.
+pub fn not_open(id: CommandId, known: &Watched) -> String {
+    match known {
+        Watched::Ended(status, code) => format!("{id}: refused, it has ended: {} ({code})", name(*status)),
+        Watched::Void => format!(
+            "{id}: refused, the journal holds no valid claim of it: what claimed it was fenced or came second, so nothing was sent"
+        ),
+        Watched::Unknown | Watched::Claimed => format!(
+            "{id}: refused, the journal holds no claim of it: nothing was sent; `unrip status` lists what is open"
+        ),
+    }
+}
+
+/// The venue was heard.
+pub fn evidence(id: CommandId, status: ResultStatus, code: &str) -> String {
+    format!(
+        "{id}: refused, an answer of the venue is in the journal already: {} ({code}); the executor that owns the partition makes it the result",
+        name(status)
+    )
+}
+
+/// The venue may still take the action.
+pub fn too_early(id: CommandId, deadline: Timestamp, from: Timestamp) -> String {
+    format!(
+        "{id}: refused, the venue may still take the answer: its deadline is {deadline}; rejected and not_executed can be decided after {from}"
+    )
+}
+
+/// Somebody has decided something else.
+pub fn decided_otherwise(id: CommandId, standing: &Decision) -> String {
+    let Decision { decided_by, reason, .. } = standing;
+    format!(
+        "{id}: refused, {decided_by} has decided already that it is {} ({reason}); the first decision counts",
+        name(standing.status)
+    )
+}
+
+/// Before the decision is written.
+pub fn question(decided: Decided) -> String {
+    format!("Decide that it is {}? This is final. Type yes:", name(decided.status()))
+}
+
+/// The decision waits for its executor.
+pub fn no_result_yet(id: CommandId, decision: i64, waited: Duration, group: &str, members: Option<usize>) -> String {
+    let why = match members {
+        Some(0) => format!("no executor is active (group {group} has no members): start one"),
+        Some(members) => format!("group {group} has {members} members: see their logs and `unrip status`"),
+        None => format!("if no executor of group {group} is active, start one"),
+    };
+    let waited = waited.as_secs_f64();
+    format!("{id}: the decision stands (journal offset {decision}) and no result came within {waited} s; {why}")
+}
+
+/// The result.
+pub fn result(result: &TradeResult) -> String {
+    let evidence = result.evidence.as_ref().map(|evidence| {
+        format!(", evidence {}: {}", name(evidence.kind), evidence.detail.as_deref().unwrap_or("no detail"))
+    });
+    let evidence = evidence.unwrap_or_default();
+    format!("result    {} ({}){evidence}", name(result.status), result.result_code)
+}
+
+/// A value as it stands on the bus.
+fn name(value: impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}

@@ -1,0 +1,111 @@
+//! The scopes of the kill switch.
+
+use std::fmt;
+use std::str::FromStr;
+
+use unrip_core::event::control::{FLEET, account_scope, venue_scope};
+
+/// What a mode is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    Fleet,
+    /// One venue.
+    Venue(String),
+    /// One account of a venue.
+    Account(String, String),
+}
+
+impl Scope {
+    /// The venue that it names.
+    pub fn venue(&self) -> Option<&str> {
+        match self {
+            Self::Fleet => None,
+            Self::Venue(venue) | Self::Account(venue, _) => Some(venue),
+        }
+    }
+
+    /// Whether some command is in both scopes: then the stricter of their modes counts for it.
+    pub fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Account(venue, account), Self::Account(other_venue, other_account)) => {
+                venue == other_venue && account == other_account
+            }
+            _ => match (self.venue(), other.venue()) {
+                (Some(venue), Some(other)) => venue == other,
+                _ => true,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fleet => f.write_str(FLEET),
+            Self::Venue(venue) => f.write_str(&venue_scope(venue)),
+            Self::Account(venue, account) => f.write_str(&account_scope(venue, account)),
+        }
+    }
+}
+
+impl FromStr for Scope {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts: Vec<&str> = text.splitn(3, '/').collect();
+        match parts.as_slice() {
+            ["fleet"] => Ok(Self::Fleet),
+            ["venue", venue] => Ok(Self::Venue(venue_name(venue)?)),
+            ["account", venue, account] if is_word(account) => {
+                Ok(Self::Account(venue_name(venue)?, (*account).to_owned()))
+            }
+            _ => Err("write fleet, venue/<venue> or account/<venue>/<account>".to_owned()),
+        }
+    }
+}
+
+/// A misspelt venue would be halted without effect, so its shape is checked.
+fn venue_name(name: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match !name.is_empty() && name.chars().all(fits) {
+        true => Ok(name.to_owned()),
+        false => Err(format!("`{name}` is no venue: write it as its folder is named, like near-intents")),
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(text: &str) -> Scope {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn reads_what_it_writes_and_nothing_else() {
+        for text in ["fleet", "venue/a-venue", "account/a-venue/solver.near", "account/a/b/c"] {
+            assert_eq!(scope(text).to_string(), text);
+        }
+        for text in
+            ["", "Fleet", "venue", "venue/", "venue/a_venue", "venue/a/b", "account/a", "account/a/", "account//b"]
+        {
+            assert!(text.parse::<Scope>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn knows_which_scopes_meet() {
+        let all = ["fleet", "venue/a", "account/a/x"];
+        for one in all {
+            assert!(all.iter().all(|other| scope(one).meets(&scope(other))), "{one}");
+        }
+        assert!(!scope("venue/b").meets(&scope("venue/a")));
+        assert!(!scope("venue/b").meets(&scope("account/a/x")));
+        assert!(!scope("account/a/y").meets(&scope("account/a/x")));
+    }
+}
