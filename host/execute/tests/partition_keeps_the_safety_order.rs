@@ -377,6 +377,26 @@ fn a_drain_takes_no_new_work_and_still_writes_what_it_hears() {
 }
 
 #[test]
+fn a_drain_finishes_what_is_claimed() {
+    let mut bench = Bench::active();
+    let head = one();
+    bench.receive(&head, at(1));
+    let claim = bench.step(Event::Prepared(head.id, Preparation::Ready), at(1));
+    bench.step(Event::Revoked, at(2));
+    assert!(!bench.partition.is_drained(), "the claim is on its way");
+    assert_eq!(bench.append_all(&claim, at(3)), vec![Effect::Dispatch(head.id)]);
+    bench.step(Event::SendEnded(head.id, SendEnd::NotHanded), at(4));
+    assert_eq!(bench.step(Event::Tick, at(5)), vec![Effect::Dispatch(head.id)]);
+    bench.step(Event::SendEnded(head.id, SendEnd::Handed), at(6));
+    assert!(!bench.partition.is_drained());
+    // Its answer will not come: nothing to wait for, the next owner asks.
+    assert!(bench.step(Event::AnswerLost(head.id), at(7)).is_empty());
+    assert!(bench.partition.is_drained());
+    bench.append(placed(bench.log, Fact::Fence), at(8));
+    assert!(!bench.partition.may_dispatch());
+}
+
+#[test]
 fn an_outcome_that_was_not_read_back_is_appended_again() {
     let mut bench = Bench::active();
     let head = one();

@@ -64,6 +64,9 @@ impl Partition {
                 // A later copy of our own fence: from here on it is the newest.
                 self.phase = Phase::Active { event_id, fence_offset: placed.offset };
             }
+            Phase::Draining { event_id, .. } if event_id == placed.event_id => {
+                self.phase = Phase::Draining { event_id, fence_offset: placed.offset };
+            }
             Phase::Active { .. } => {
                 self.fenced();
                 effects.push(Effect::Rejoin);
@@ -113,7 +116,11 @@ impl Partition {
         now: Timestamp,
         effects: &mut Effects,
     ) -> Result<(), S::Error> {
-        let Phase::Active { event_id, fence_offset: own } = self.phase else { return Ok(()) };
+        let (Phase::Active { event_id, fence_offset: own } | Phase::Draining { event_id, fence_offset: own }) =
+            self.phase
+        else {
+            return Ok(());
+        };
         match self.open.get_mut(&head.id) {
             Some(open) if matches!(open.stage, Stage::Claiming { .. }) && fence_offset == own => {
                 // The store may be ahead of this event: a newer fence in it forbids what the event would allow.

@@ -56,8 +56,10 @@ pub enum Phase {
         /// Offset of our fence.
         fence_offset: i64,
     },
-    /// Being handed over: nothing new is begun.
+    /// Being handed over: nothing new is claimed, what is claimed is finished.
     Draining {
+        /// Id of our fence.
+        event_id: Uuid,
         /// Offset of our fence.
         fence_offset: i64,
     },
@@ -172,6 +174,11 @@ impl Partition {
         matches!(self.phase, Phase::Active { .. })
     }
 
+    /// Whether what is claimed may be sent: the partition is ours, also while it is being handed over.
+    pub fn may_dispatch(&self) -> bool {
+        self.fence_offset().is_some()
+    }
+
     /// Commands in hand that have not ended.
     pub fn open_count(&self) -> usize {
         self.open.len()
@@ -187,12 +194,14 @@ impl Partition {
         self.open.values().filter(|open| matches!(open.stage, Stage::Doubt(_))).count()
     }
 
-    /// Whether nothing is in flight that a drain should wait for.
+    /// Whether nothing is in flight that a drain should wait for. What is not claimed the next owner reads again, and
+    /// doubts it takes up.
     pub fn is_drained(&self) -> bool {
-        !self
-            .open
-            .values()
-            .any(|open| matches!(open.stage, Stage::Dispatching | Stage::Awaiting(_) | Stage::Ending { .. }))
+        self.skips.is_empty()
+            && self
+                .open
+                .values()
+                .all(|open| matches!(open.stage, Stage::Preparing | Stage::Waiting(_) | Stage::Doubt(_)))
     }
 
     /// Takes one event. The store is the fold of at least everything that `Folded` events told of.
@@ -233,7 +242,7 @@ impl Partition {
 
     fn revoked(&mut self) {
         self.phase = match self.phase {
-            Phase::Active { fence_offset, .. } => Phase::Draining { fence_offset },
+            Phase::Active { event_id, fence_offset } => Phase::Draining { event_id, fence_offset },
             Phase::Fencing { .. } => Phase::Standby,
             ref other => other.clone(),
         };
@@ -241,7 +250,7 @@ impl Partition {
 
     fn fenced(&mut self) {
         self.phase = match self.phase {
-            Phase::Active { fence_offset, .. } | Phase::Draining { fence_offset } => Phase::Fenced { fence_offset },
+            Phase::Active { fence_offset, .. } | Phase::Draining { fence_offset, .. } => Phase::Fenced { fence_offset },
             Phase::Fencing { .. } => Phase::Standby,
             ref other => other.clone(),
         };
@@ -252,7 +261,7 @@ impl Partition {
     fn fence_offset(&self) -> Option<i64> {
         match self.phase {
             // A draining owner still owns: what it knows may be written until a newer fence exists.
-            Phase::Active { fence_offset, .. } | Phase::Draining { fence_offset } => Some(fence_offset),
+            Phase::Active { fence_offset, .. } | Phase::Draining { fence_offset, .. } => Some(fence_offset),
             _ => None,
         }
     }

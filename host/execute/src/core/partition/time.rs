@@ -36,7 +36,8 @@ impl Partition {
                 self.end(id, never_claimed(now), now, effects);
             }
             Stage::Unsent if late => self.end(id, not_handed_in_time(now), now, effects),
-            Stage::Unsent if active => {
+            // Claimed: a draining owner finishes it.
+            Stage::Unsent => {
                 open.stage = Stage::Dispatching;
                 effects.push(Effect::Dispatch(id));
             }

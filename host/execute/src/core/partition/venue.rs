@@ -46,6 +46,9 @@ impl Partition {
         let Some(open) = self.open.get(id) else { return };
         if matches!(open.stage, Stage::Dispatching | Stage::Awaiting(_)) {
             let head = open.head.clone();
+            if matches!(self.phase, Phase::Draining { .. }) {
+                self.open.remove(id); // the log holds its claim: the next owner asks
+            }
             self.doubt(head, effects);
         }
     }
