@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::chaos::args::ChaosArgs;
 use crate::operate::args::{HaltArgs, ModeArgs, ResolveArgs, StatusArgs};
 
 pub(crate) const EXIT_CODES: &str = "Exit codes:
   0    all went well (also after Ctrl-C)
-  10   dev: the audit found a broken promise
+  10   dev, chaos: a broken promise was found
   11   dev: a service ended by itself
   64   arguments or configuration are wrong
   65   resolve: refused as things stand; nothing was changed
@@ -33,6 +34,14 @@ pub struct Cli {
 pub enum Command {
     /// Run everything on this machine: a broker, a fake venue and every service as its own process.
     Dev(DevArgs),
+    /// Kill everything again and again while it trades, and hold what happened against the fake venue's ledger.
+    Chaos(ChaosArgs),
+    /// Make the topics that services need.
+    Topics {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: TopicsCommand,
+    },
     /// Stop all dispatches at once: of the fleet, or of one venue or account.
     Halt(HaltArgs),
     /// Let executors dispatch again.
@@ -98,6 +107,9 @@ pub struct DevArgs {
     /// Partitions of each topic that is made.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=256))]
     pub partitions: i32,
+    /// How many executors share the commands.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub executors: u32,
     /// The venue to run, as its folder under `venues/` is named; needed only where there are several.
     #[arg(long)]
     pub venue: Option<String>,

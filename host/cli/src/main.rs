@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use unrip_cli::args::{Cli, Command, TopicsCommand};
 use unrip_cli::error::{self, Error};
-use unrip_cli::{dev, operate, topics_command};
+use unrip_cli::{chaos, dev, operate, topics_command};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
 async fn run(command: &Command) -> Result<u8, Error> {
     match command {
         Command::Dev(args) => dev::run(args).await,
+        Command::Chaos(args) => chaos::run(args).await,
         Command::Topics { command: TopicsCommand::Ensure(args) } => {
             topics_command::run(args).await?;
             Ok(error::OK)

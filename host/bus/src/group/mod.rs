@@ -97,7 +97,7 @@ impl GroupOptions {
 /// What happens to a member.
 #[derive(Debug)]
 pub enum GroupEvent {
-    /// These partitions are now this member's too.
+    /// These partitions are now this member's too. None: it is a member, and the others have all there are.
     Assigned(Vec<Partition>),
     /// These partitions are being taken; none of their records comes any more. Finish, commit, then drop the guard.
     Revoked {

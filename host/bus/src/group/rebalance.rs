@@ -69,13 +69,12 @@ impl Membership {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(list)?,
             _ => consumer.assign(list)?,
         }
-        if self.start == Start::Held {
+        if self.start == Start::Held && !partitions.is_empty() {
             self.held().extend(partitions.iter().cloned());
             consumer.pause(list)?;
         }
-        if !partitions.is_empty() {
-            self.tell(GroupEvent::Assigned(partitions));
-        }
+        // None of them too: a member beyond the partitions is in the group and has nothing to do.
+        self.tell(GroupEvent::Assigned(partitions));
         Ok(())
     }
 

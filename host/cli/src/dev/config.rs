@@ -24,17 +24,36 @@ pub struct Wiring {
     pub module_cache: PathBuf,
     /// URLs that stand in the place of the venue's own.
     pub endpoints: BTreeMap<String, String>,
-    /// `<role>.<key path>=<value>`, laid over everything.
+    /// How many processes of a role run, where it is not one: `execute`, `execute-2`, …
+    pub copies: BTreeMap<String, u32>,
+    /// `<role>.<key path>=<value>`, laid over everything; a role stands for all its processes, `execute-2` for one.
     pub set: Vec<String>,
 }
 
-/// The configurations by role, each ready to be written as `<role>.toml`.
+/// The role of a process: `execute-2` is an `execute`.
+pub fn role_of(name: &str) -> &str {
+    match name.rsplit_once('-') {
+        Some((role, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => role,
+        _ => name,
+    }
+}
+
+/// The processes of a role.
+fn names_of(role: &str, wiring: &Wiring) -> Vec<String> {
+    let copies = wiring.copies.get(role).copied().unwrap_or(1).max(1);
+    (1..=copies).map(|number| if number == 1 { role.to_owned() } else { format!("{role}-{number}") }).collect()
+}
+
+/// The configurations by process, each ready to be written as `<name>.toml`.
 ///
 /// # Errors
 /// A `set` that names no role or no key.
 pub fn services(venue: &Venue, wiring: &Wiring) -> Result<BTreeMap<String, Table>, Error> {
-    let mut configs: BTreeMap<String, Table> =
-        venue.roles.iter().map(|(name, role)| (name.clone(), role_config(venue, name, role, wiring))).collect();
+    let mut configs: BTreeMap<String, Table> = BTreeMap::new();
+    for (role, described) in &venue.roles {
+        let names = names_of(role, wiring).into_iter();
+        configs.extend(names.map(|name| (name.clone(), role_config(venue, &name, described, wiring))));
+    }
     configs.insert(AUDIT.to_owned(), base(&venue.name, AUDIT, wiring));
     for set in &wiring.set {
         apply(&mut configs, set)?;
@@ -42,9 +61,9 @@ pub fn services(venue: &Venue, wiring: &Wiring) -> Result<BTreeMap<String, Table
     Ok(configs)
 }
 
-fn base(venue: &str, role: &str, wiring: &Wiring) -> Table {
-    let service = table([("venue", venue.into()), ("admin_address_file", format!("{role}.admin").into())]);
-    let mut bus = table([("brokers", wiring.brokers.as_str().into()), ("client_id", format!("unrip-{role}").into())]);
+fn base(venue: &str, name: &str, wiring: &Wiring) -> Table {
+    let service = table([("venue", venue.into()), ("admin_address_file", format!("{name}.admin").into())]);
+    let mut bus = table([("brokers", wiring.brokers.as_str().into()), ("client_id", format!("unrip-{name}").into())]);
     if !wiring.bus_properties.is_empty() {
         let properties = wiring.bus_properties.iter().map(|(key, value)| (key.clone(), value.as_str().into()));
         bus.insert("properties".to_owned(), properties.collect::<Table>().into());
@@ -54,7 +73,8 @@ fn base(venue: &str, role: &str, wiring: &Wiring) -> Table {
 
 fn role_config(venue: &Venue, name: &str, role: &Role, wiring: &Wiring) -> Table {
     let mut config = base(&venue.name, name, wiring);
-    if let Some((path, digest)) = wiring.components.get(name) {
+    let role_name = role_of(name);
+    if let Some((path, digest)) = wiring.components.get(role_name) {
         let module = table([
             ("path", path.display().to_string().into()),
             ("digest", digest.as_str().into()),
@@ -62,9 +82,10 @@ fn role_config(venue: &Venue, name: &str, role: &Role, wiring: &Wiring) -> Table
         ]);
         config.insert("module".to_owned(), module.into());
     }
-    if name == "execute" {
-        let execute = table([("executor_id", "dev".into()), ("state_dir", "state/execute".into())]);
-        config.insert(name.to_owned(), execute.into());
+    if role_name == "execute" {
+        let id = name.replacen("execute", "dev", 1);
+        let execute = table([("executor_id", id.into()), ("state_dir", format!("state/{name}").into())]);
+        config.insert(role_name.to_owned(), execute.into());
     }
     let mut endpoints = Table::new();
     for used in endpoints_used(&role.settings) {
@@ -145,12 +166,21 @@ fn apply(configs: &mut BTreeMap<String, Table>, set: &str) -> Result<(), Error> 
     let (path, value) = set.split_once('=').ok_or_else(|| wrong("write ROLE.KEY=VALUE"))?;
     let parts: Vec<&str> = path.split('.').collect();
     let [role, parents @ .., key] = parts.as_slice() else { return Err(wrong("write ROLE.KEY=VALUE")) };
-    let mut place = configs.get_mut(*role).ok_or_else(|| wrong(&format!("there is no service `{role}`")))?;
+    let mut found = false;
+    for (_, config) in configs.iter_mut().filter(|(name, _)| name == role || role_of(name) == *role) {
+        put(config, parents, key, parse_value(value)).map_err(|reason| wrong(&reason))?;
+        found = true;
+    }
+    if found { Ok(()) } else { Err(wrong(&format!("there is no service `{role}`"))) }
+}
+
+fn put(config: &mut Table, parents: &[&str], key: &str, value: Value) -> Result<(), String> {
+    let mut place = config;
     for parent in parents {
         let entry = place.entry((*parent).to_owned()).or_insert_with(|| Table::new().into());
-        place = entry.as_table_mut().ok_or_else(|| wrong(&format!("`{parent}` is a value, not a section")))?;
+        place = entry.as_table_mut().ok_or_else(|| format!("`{parent}` is a value, not a section"))?;
     }
-    place.insert((*key).to_owned(), parse_value(value));
+    place.insert(key.to_owned(), value);
     Ok(())
 }
 
@@ -232,8 +262,28 @@ mod tests {
             components: ["ingest", "execute"].map(component).into(),
             module_cache: "/cache".into(),
             endpoints: [("ws".to_owned(), "ws://127.0.0.1:2/ws".to_owned())].into(),
+            copies: BTreeMap::new(),
             set: Vec::new(),
         }
+    }
+
+    #[test]
+    fn gives_each_executor_its_own_name_state_and_address() {
+        let mut wiring = wiring();
+        wiring.copies = [("execute".to_owned(), 3)].into();
+        wiring.set = vec!["execute.execute.batch=9".into(), "execute-2.execute.batch=8".into()];
+        let configs = services(&venue(), &wiring).unwrap();
+        assert_eq!(configs.keys().collect::<Vec<_>>(), ["audit", "execute", "execute-2", "execute-3", "ingest"]);
+        for (name, id, batch) in [("execute", "dev", 9), ("execute-2", "dev-2", 8), ("execute-3", "dev-3", 9)] {
+            let config = &configs[name];
+            assert_eq!(config["execute"]["executor_id"].as_str(), Some(id));
+            assert_eq!(config["execute"]["state_dir"].as_str(), Some(format!("state/{name}").as_str()));
+            assert_eq!(config["service"]["admin_address_file"].as_str(), Some(format!("{name}.admin").as_str()));
+            assert_eq!(config["execute"]["batch"].as_integer(), Some(batch));
+            assert_eq!(config["module"]["path"].as_str(), Some("/c/execute.wasm"));
+        }
+        assert_eq!(role_of("execute-2"), "execute");
+        assert_eq!(role_of("near-x"), "near-x");
     }
 
     #[test]

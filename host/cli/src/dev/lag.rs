@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use unrip_bus::{BusConfig, GroupConsumer, GroupOptions};
 
 /// A group and a topic that it reads.
-pub(super) type Reading = (String, String);
+pub(crate) type Reading = (String, String);
 
 /// Whether every group has committed up to `ends` of its topic. An unreachable broker is a no.
-pub(super) async fn all_caught_up(bus: &BusConfig, groups: &[Reading], ends: &BTreeMap<(String, i32), i64>) -> bool {
+pub(crate) async fn all_caught_up(bus: &BusConfig, groups: &[Reading], ends: &BTreeMap<(String, i32), i64>) -> bool {
     for (group, topic) in groups {
         if !caught_up(bus, group, topic, ends).await {
             return false;

@@ -60,7 +60,7 @@ pub async fn run(args: &DevArgs) -> Result<u8, Error> {
 }
 
 /// Ctrl-C, SIGTERM and SIGHUP, as they come.
-fn interrupts() -> Result<mpsc::Receiver<()>, Error> {
+pub(crate) fn interrupts() -> Result<mpsc::Receiver<()>, Error> {
     use tokio::signal::unix::{SignalKind, signal};
     let (sender, receiver) = mpsc::channel(8);
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
@@ -165,7 +165,9 @@ impl Flow<'_> {
         self.stop_service(stack, "ingest", &mut ended).await;
         self.settle(stack, settle).await;
         for role in ["normalize", "react", "execute"] {
-            self.stop_service(stack, role, &mut ended).await;
+            for name in stack.names_of(role) {
+                self.stop_service(stack, &name, &mut ended).await;
+            }
         }
         self.read_rest(stack).await;
         let audit = self.audit(stack).await;

@@ -11,7 +11,7 @@ use unrip_testkit::broker::{Broker, BrokerChoice, Kind};
 use unrip_testkit::fake_relay::FakeVenue;
 use unrip_testkit::process::{Process, Spec, Stopped, describe};
 
-use super::config::{self, AUDIT, Wiring};
+use super::config::{self, AUDIT, Wiring, role_of};
 use super::say::Say;
 use super::{admin, build, fake};
 use crate::args::{BrokerKind, DevArgs};
@@ -47,10 +47,22 @@ pub struct Stack {
     pub broker_line: String,
     /// The fake venue, unless others stand in its place.
     pub fake: Option<FakeVenue>,
+    /// The broker, if it was started here; whoever ends and starts it takes it out meanwhile.
+    pub broker: Option<Broker>,
     services: BTreeMap<String, Process>,
     configs: BTreeMap<String, PathBuf>,
     bin_dir: PathBuf,
-    broker: Option<Broker>,
+}
+
+/// What a run has besides what its arguments say.
+#[derive(Debug)]
+pub struct Shape {
+    /// The venue to run.
+    pub venue: Venue,
+    /// How many processes of a role run, where it is not one.
+    pub copies: BTreeMap<String, u32>,
+    /// Whether the broker must be this run's own, because it will be ended.
+    pub own_broker: bool,
 }
 
 impl Stack {
@@ -61,13 +73,24 @@ impl Stack {
     pub async fn prepare(args: &DevArgs, say: &Say) -> Result<Self, Error> {
         let workspace = Workspace::find()?;
         let venue = Venue::choose(&workspace.root, args.venue.as_deref())?;
-        let dir = make_dir(args, &workspace)?;
+        let copies = BTreeMap::from([("execute".to_owned(), args.executors)]);
+        Self::prepare_shape(args, Shape { venue, copies, own_broker: false }, say).await
+    }
+
+    /// As [`Stack::prepare`], of another shape.
+    ///
+    /// # Errors
+    /// Something is missing or wrong; the error says what.
+    pub async fn prepare_shape(args: &DevArgs, shape: Shape, say: &Say) -> Result<Self, Error> {
+        let workspace = Workspace::find()?;
+        let Shape { venue, copies, own_broker } = shape;
+        let dir = make_dir(args.dir.as_deref(), &workspace)?;
         say.progress(&format!("files of this run: {}", dir.display()));
         let components = match args.no_build {
             true => build::last_built(&workspace, &venue)?,
             false => build::everything(&workspace, &venue, &dir, say).await?,
         };
-        let broker = start_broker(args, &dir, say).await?;
+        let broker = start_broker(args, &dir, own_broker, say).await?;
         let bus = broker.bus();
         let broker_line = broker.describe().to_owned();
         say.progress(&broker_line);
@@ -83,6 +106,7 @@ impl Stack {
             components,
             module_cache: workspace.module_cache(),
             endpoints,
+            copies,
             set: args.set.clone(),
         };
         let configs = write_configs(&venue, &wiring, &dir)?;
@@ -95,15 +119,24 @@ impl Stack {
     ///
     /// # Errors
     /// Its program cannot be run.
-    pub fn start(&mut self, role: &str) -> Result<(), Error> {
-        let config = self.configs.get(role).ok_or_else(|| Error::Software(format!("no configuration of {role}")))?;
+    pub fn start(&mut self, name: &str) -> Result<(), Error> {
+        self.start_with(name, BTreeMap::new())
+    }
+
+    /// As [`Stack::start`], with variables of its environment.
+    ///
+    /// # Errors
+    /// Its program cannot be run.
+    pub fn start_with(&mut self, name: &str, envs: BTreeMap<String, String>) -> Result<(), Error> {
+        let config = self.configs.get(name).ok_or_else(|| Error::Software(format!("no configuration of {name}")))?;
         // What an earlier process wrote would be taken for the new one's address.
-        std::fs::remove_file(self.admin_file(role)).ok();
-        let spec = Spec::new(role, self.bin_dir.join(format!("unrip-{role}")), self.log(role))
+        std::fs::remove_file(self.admin_file(name)).ok();
+        let mut spec = Spec::new(name, self.program(role_of(name)), self.log(name))
             .args(["--config".to_owned(), config.display().to_string()])
             .dir(&self.dir);
+        spec.envs = envs;
         let process = Process::spawn(spec).map_err(|error| Error::Unavailable(error.to_string()))?;
-        self.services.insert(role.to_owned(), process);
+        self.services.insert(name.to_owned(), process);
         Ok(())
     }
 
@@ -113,7 +146,7 @@ impl Stack {
     /// A program cannot be run, or one ended while it started.
     pub async fn start_all(&mut self, say: &Say) -> Result<(), Error> {
         // Who brings quotes in comes last: answers that are late at start would only expire.
-        let (first, last): (Vec<String>, Vec<String>) = self.roles().into_iter().partition(|role| role != SPEAKS_FIRST);
+        let (first, last): (Vec<String>, Vec<String>) = self.roles().into_iter().partition(|name| name != SPEAKS_FIRST);
         for role in first {
             self.start(&role)?;
         }
@@ -160,6 +193,26 @@ impl Stack {
         Some((role, describe(exit)))
     }
 
+    /// A service's process, while it is kept here.
+    pub fn process(&mut self, name: &str) -> Option<&mut Process> {
+        self.services.get_mut(name)
+    }
+
+    /// Forgets a service that has ended.
+    pub fn forget(&mut self, name: &str) {
+        self.services.remove(name);
+    }
+
+    /// The program of a role.
+    pub fn program(&self, role: &str) -> PathBuf {
+        self.bin_dir.join(format!("unrip-{role}"))
+    }
+
+    /// The processes of a role.
+    pub fn names_of(&self, role: &str) -> Vec<String> {
+        self.configs.keys().filter(|name| role_of(name) == role).cloned().collect()
+    }
+
     /// Asks a service to stop, and kills it if it does not. How it ended; `None` if it does not run.
     pub async fn stop(&mut self, role: &str, grace: Duration) -> Option<String> {
         let mut process = self.services.remove(role)?;
@@ -189,9 +242,9 @@ impl Stack {
         }
     }
 
-    /// The roles of this run in the order of their start.
+    /// The services of this run in the order of their start.
     pub fn roles(&self) -> Vec<String> {
-        START_ORDER.iter().filter(|role| self.configs.contains_key(**role)).map(|role| (*role).to_owned()).collect()
+        START_ORDER.iter().flat_map(|role| self.names_of(role)).collect()
     }
 
     /// Where a service writes the address of its admin endpoint.
@@ -227,8 +280,12 @@ impl Stack {
     }
 }
 
-fn make_dir(args: &DevArgs, workspace: &Workspace) -> Result<PathBuf, Error> {
-    let dir = args.dir.clone().unwrap_or_else(|| workspace.runs_dir().join(fresh_name()));
+/// The directory of a run, made: the one that was asked for, or a new one.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_dir(asked: Option<&Path>, workspace: &Workspace) -> Result<PathBuf, Error> {
+    let dir = asked.map_or_else(|| workspace.runs_dir().join(fresh_name()), Path::to_owned);
     let make = |dir: &Path| {
         std::fs::create_dir_all(dir.join("logs"))?;
         std::path::absolute(dir)
@@ -250,10 +307,11 @@ fn write_configs(venue: &Venue, wiring: &Wiring, dir: &Path) -> Result<BTreeMap<
 }
 
 /// Starting may take minutes (the first time it is fetched or built), so it has a thread and Ctrl-C is heard meanwhile.
-async fn start_broker(args: &DevArgs, dir: &Path, say: &Say) -> Result<Broker, Error> {
+async fn start_broker(args: &DevArgs, dir: &Path, own: bool, say: &Say) -> Result<Broker, Error> {
     let progress = say.clone();
     let choice = BrokerChoice {
         brokers: args.brokers.clone(),
+        own,
         kind: args.broker.map(|kind| match kind {
             BrokerKind::Kafka => Kind::Kafka,
             BrokerKind::Nisshi => Kind::Nisshi,

@@ -158,6 +158,17 @@ impl FakeVenue {
         self.venue.hub.break_all();
     }
 
+    /// Breaks every new websocket before its handshake for this long.
+    pub fn refuse_connections(&self, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.venue.refuse_until_ms.send_replace(self.venue.clock.now_ms().saturating_add(ms));
+    }
+
+    /// While on, nothing is sent, read or answered on the websockets, not even pings.
+    pub fn set_silent(&self, on: bool) {
+        self.venue.silent.send_replace(on);
+    }
+
     /// How many websockets are open.
     pub fn connections(&self) -> usize {
         self.venue.hub.connections()

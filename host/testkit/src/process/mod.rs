@@ -200,6 +200,22 @@ impl Process {
         self.signal(Signal::SIGTERM);
     }
 
+    /// Stops it where it stands (SIGSTOP), as if its machine slept.
+    pub fn pause(&mut self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&mut self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Whether it stands (SIGSTOP), by whomever.
+    pub fn is_paused(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['T', 't']))
+    }
+
     /// Ends it at once with all its group (`kill -9`), and waits until it is gone.
     pub fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
