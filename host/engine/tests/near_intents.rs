@@ -50,7 +50,7 @@ fn grants() -> Grants {
     let one = |name: &str| vec![name.to_owned()];
     Grants {
         websocket: one("ws"),
-        http: one("near"),
+        http: vec!["near".to_owned(), "rpc".to_owned()],
         credential: one("relay_token"),
         signing: one("nep413"),
         state: false,
@@ -75,7 +75,9 @@ fn a_quote_goes_from_its_frame_to_a_signed_answer_and_a_resolved_doubt() {
     assert_eq!(reactor.strategy(), "fixed-spread");
     let command = decided(&mut reactor, event);
 
-    let mut executor = Executor::new(&engine, &execute, &limits, &grants(), &json!({})).unwrap();
+    let config = json!({"balances": [{"account": "solver.near", "assets": ["near", "usdc"]}]});
+    let mut executor = Executor::new(&engine, &execute, &limits, &grants(), &config).unwrap();
+    balances_become_facts(&mut executor);
     answered(&mut executor, &command);
 }
 
@@ -166,15 +168,47 @@ fn answered(executor: &mut Executor, command: &ExecuteTrade) {
     assert_eq!(sent["params"][0]["quote_output"], json!({"amount_in":"1000000000000000000000000"}));
     let said = executor.read(&Inbound::Frame(Message::Text(r#"{"id":77,"result":"OK"}"#.into()))).unwrap();
     assert!(matches!(said.as_slice(), [Statement::Request((77, executor::Verdict::Accepted(_)))]));
+    resolved(executor, &command, &action);
+}
 
-    let Resolution::Ask(block) = executor.resolve(&command, &action, None, NOW).unwrap() else { panic!("no question") };
+fn balances_become_facts(executor: &mut Executor) {
+    let questions = executor.standing_questions().unwrap();
+    let question = questions.last().unwrap().query.clone();
+    assert_eq!((questions.len(), question.request.endpoint.as_str()), (2, "near"));
+    let held = response(&json!({"result": {"result": br#"["5","700"]"#.to_vec(), "block_height": 9}}));
+    let said = executor.read(&Inbound::Response((question.tag.clone(), Some(held)))).unwrap();
+    let facts: Vec<_> = said
+        .into_iter()
+        .map(|one| match one {
+            Statement::Fact((name, value)) => format!("{name}={value}"),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(facts, ["balance/solver.near/near=5", "balance/solver.near/usdc=700"]);
+    let short = response(&json!({"result": {"result": br#"["5"]"#.to_vec()}}));
+    let said = executor.read(&Inbound::Response((question.tag, Some(short)))).unwrap();
+    assert!(matches!(said.as_slice(), [Statement::Unrecognised(_)]));
+}
+
+/// The relay knows nothing, the chain says that it can no longer happen.
+fn resolved(executor: &mut Executor, command: &executor::ExecuteTrade, action: &executor::Action) {
     let late = 1_795_341_665_123_000_001_u64;
-    let answer =
-        response(&json!({"result":{"header":{"height":9,"timestamp":late,"timestamp_nanosec":late.to_string()}}}));
-    let next = executor.resolve(&command, &action, Some(&(block.tag, Some(answer))), NOW).unwrap();
-    let Resolution::Ask(nonce) = next else { panic!("{next:?}") };
-    let answer = response(&json!({"result":{"result":b"false".to_vec(),"block_height":9}}));
-    let end = executor.resolve(&command, &action, Some(&(nonce.tag, Some(answer))), NOW).unwrap();
+    let hash = "1".repeat(32);
+    let header = json!({"height": 9, "hash": hash, "timestamp": late, "timestamp_nanosec": late.to_string()});
+    let answers = [
+        ("rpc", json!({"error": {"code": -32601}})),
+        ("near", json!({"result": {"header": header}})),
+        ("near", json!({"result": {"result": b"false".to_vec(), "block_height": 9, "block_hash": hash}})),
+        ("near", json!({"result": {"chain_id": "mainnet", "sync_info": {"syncing": false}}})),
+    ];
+    let mut last = None;
+    for (endpoint, answer) in answers {
+        let step = executor.resolve(command, action, last.as_ref(), NOW).unwrap();
+        let Resolution::Ask(query) = step else { panic!("{step:?}") };
+        assert_eq!(query.request.endpoint, endpoint);
+        last = Some((query.tag, Some(response(&answer))));
+    }
+    let end = executor.resolve(command, action, last.as_ref(), NOW).unwrap();
     assert!(matches!(end, Resolution::Final(end) if end.status == FinalStatus::NotExecuted && end.by_chain));
 }
 

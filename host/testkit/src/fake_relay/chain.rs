@@ -2,9 +2,6 @@
 //!
 //! A height is computed from the time and nothing else, so a restarted venue goes on where the wall clock is.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use sha2::{Digest as _, Sha256};
 
 /// Blocks that exist already when a fresh ledger begins, so that the final one never lies before the first.
@@ -15,21 +12,6 @@ const HASH_MARK: [u8; 4] = *b"fake";
 
 const NANOS_PER_MS: u64 = 1_000_000;
 
-/// Milliseconds since 1970, never going back within a process even if the wall clock does.
-#[derive(Debug, Default)]
-pub(super) struct WallClock {
-    newest: AtomicU64,
-}
-
-impl WallClock {
-    #[allow(clippy::disallowed_methods, reason = "the fake venue is another party with a clock of its own")]
-    pub(super) fn now_ms(&self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        let now = u64::try_from(now).unwrap_or(u64::MAX);
-        self.newest.fetch_max(now, Ordering::SeqCst).max(now)
-    }
-}
-
 /// Heights, timestamps and salts.
 #[derive(Clone, Debug)]
 pub(super) struct Chain {
@@ -39,11 +21,20 @@ pub(super) struct Chain {
     final_lag: u64,
     /// From which height which salt is the current one, oldest first.
     salts: Vec<(u64, [u8; 4])>,
+    /// While it lasts no block after this one becomes final: height and time of the end.
+    stalled: Option<(u64, u64)>,
 }
 
 impl Chain {
     pub(super) fn new(genesis_ms: u64, genesis_height: u64, block_ms: u64, final_lag: u64, salt: [u8; 4]) -> Self {
-        Self { genesis_ms, genesis_height, block_ms: block_ms.max(1), final_lag, salts: vec![(genesis_height, salt)] }
+        Self {
+            genesis_ms,
+            genesis_height,
+            block_ms: block_ms.max(1),
+            final_lag,
+            salts: vec![(genesis_height, salt)],
+            stalled: None,
+        }
     }
 
     /// When the first block of a chain was, if the ledger begins now.
@@ -56,7 +47,16 @@ impl Chain {
     }
 
     pub(super) fn final_height(&self, now_ms: u64) -> u64 {
-        self.head(now_ms).saturating_sub(self.final_lag).max(self.genesis_height)
+        let height = self.head(now_ms).saturating_sub(self.final_lag).max(self.genesis_height);
+        match self.stalled {
+            Some((last, until_ms)) if now_ms < until_ms => height.min(last),
+            _ => height,
+        }
+    }
+
+    /// No new final block until then; a stall goes on from where it began.
+    pub(super) fn stall(&mut self, now_ms: u64, until_ms: u64) {
+        self.stalled = Some((self.final_height(now_ms), until_ms));
     }
 
     /// Whether a block of this height exists by now.
@@ -126,6 +126,18 @@ mod tests {
         assert_eq!(chain.head(1_000_600), 501);
         assert_eq!(chain.timestamp_ns(501), 1_000_600_000_000);
         assert_eq!(chain.final_height(1_006_000), 508);
+    }
+
+    #[test]
+    fn while_finality_stalls_blocks_go_on_and_the_final_one_stays() {
+        let mut chain = chain();
+        chain.stall(1_006_000, 1_009_000);
+        assert_eq!((chain.final_height(1_008_999), chain.head(1_008_999)), (508, 514));
+        chain.stall(1_008_000, 1_012_000);
+        assert_eq!(chain.final_height(1_011_999), 508);
+        assert_eq!(chain.final_height(1_012_000), 518);
+        chain.stall(1_012_000, 0);
+        assert_eq!(chain.final_height(1_012_600), 519);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::faults::Faults;
+
 /// Unsigned amounts as decimal strings: JSON numbers would lose digits above 2^53.
 mod decimal {
     use serde::{Deserialize, Deserializer, Serializer};
@@ -38,6 +40,9 @@ pub struct FakeVenueConfig {
     pub settlement: SettlementConfig,
     /// How the chain advances.
     pub chain: ChainConfig,
+    /// How far the venue's clock (and its chain's) is ahead of the machine's; negative: behind. It never runs
+    /// backwards: started again with less, it stands where the ledger ends until the time has come.
+    pub clock_offset_ms: i64,
     /// What goes wrong on purpose.
     pub faults: Faults,
 }
@@ -53,6 +58,7 @@ impl Default for FakeVenueConfig {
             quotes: QuotesConfig::default(),
             settlement: SettlementConfig::default(),
             chain: ChainConfig::default(),
+            clock_offset_ms: 0,
             faults: Faults::default(),
         }
     }
@@ -65,6 +71,7 @@ pub struct AccountConfig {
     /// The `signer_id`.
     pub account_id: String,
     /// Registered keys, each `ed25519:<base58 of 32 bytes>`.
+    #[serde(default)]
     pub public_keys: Vec<String>,
     /// What it holds at the first start, by asset id, decimal strings.
     #[serde(default)]
@@ -190,75 +197,12 @@ pub struct ChainConfig {
     pub final_lag: u64,
     /// Height of the first block of a fresh ledger.
     pub genesis_height: u64,
+    /// The `chain_id` that the node names.
+    pub network: String,
 }
 
 impl Default for ChainConfig {
     fn default() -> Self {
-        Self { block_ms: 600, final_lag: 2, genesis_height: 150_000_000 }
-    }
-}
-
-/// What goes wrong on purpose. Probabilities are 0–1 and are drawn per `quote_response`, in the order of the fields.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Faults {
-    /// The connection breaks and the answer was never looked at (the ledger keeps a `lost` line).
-    pub drop_before_recording: f64,
-    /// Judged and recorded (it may well settle), then the connection breaks instead of a reply.
-    pub drop_after_recording: f64,
-    /// Judged and recorded, but no reply ever comes.
-    pub never_answer: f64,
-    /// Judged and recorded (accepted if it is right), but the reply is an odd error.
-    pub odd_error: f64,
-    /// Not accepted, and the reply is an odd error.
-    pub odd_error_refused: f64,
-    /// Code of the odd error; 0 means -32000.
-    pub odd_error_code: i64,
-    /// The reply comes `answer_late_ms` late.
-    pub answer_late: f64,
-    /// See `answer_late`.
-    pub answer_late_ms: u64,
-    /// On subscribing to quotes an event is sent before the reply to the subscription.
-    pub event_before_reply: bool,
-    /// Share of HTTP requests (relay RPC and node) answered with 503.
-    pub http_error: f64,
-    /// Every HTTP answer is held back this long.
-    pub http_delay_ms: u64,
-    /// Frames sent to quote subscribers between the quotes, in turn.
-    pub inject: Vec<RawFrame>,
-    /// How many of them per second.
-    pub inject_per_second: f64,
-}
-
-/// A frame sent as it is, whatever is in it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RawFrame {
-    /// A text frame.
-    Text(String),
-    /// A text frame whose bytes need not be UTF-8, base64 here.
-    TextBytes(String),
-    /// A binary frame, base64 here.
-    Binary(String),
-    /// A text frame of a JSON string of so many bytes in all.
-    Oversized(usize),
-    /// A text frame of so many nested JSON arrays.
-    Nested(usize),
-    /// A well-formed quote event cut in the middle.
-    TruncatedQuote,
-}
-
-impl RawFrame {
-    /// One of each kind that a client must live through.
-    pub fn hostile() -> Vec<Self> {
-        vec![
-            Self::Text("not json".into()),
-            Self::Text("{\"unknown\":\"format\"}".into()),
-            Self::Text(String::new()),
-            Self::TruncatedQuote,
-            Self::Binary("/wD+gA==".into()),
-            Self::Oversized(600 * 1024),
-            Self::Nested(100_000),
-        ]
+        Self { block_ms: 600, final_lag: 2, genesis_height: 150_000_000, network: "mainnet".into() }
     }
 }

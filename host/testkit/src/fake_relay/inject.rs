@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawWsFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
-use super::config::RawFrame;
+use super::faults::RawFrame;
 use super::hub::Stream;
 use super::ledger_lines::{Entry, Frame};
 use super::venue::Venue;

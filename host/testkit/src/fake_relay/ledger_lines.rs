@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use super::ledger_answers::{Accepted, Duplicate, Ended, Overdrawn, Replied, Response, Settled, Verdict};
+
 /// Bytes of an injected frame up to which the ledger keeps them whole; of longer ones it keeps length and hash.
 const INJECTED_BYTES_KEPT_MAX: usize = 64 * 1024;
 
@@ -44,12 +46,25 @@ pub enum Entry {
     Lost(Response),
     /// A broken promise: the same account answered a quote, or used a nonce, a second time.
     Duplicate(Duplicate),
+    /// A broken promise: with the answer accepted just now an account has promised more of an asset than it holds.
+    Overdrawn(Overdrawn),
     /// An accepted answer was executed on chain; its nonce is used from `height` on.
     Settled(Settled),
     /// The chain refused an accepted answer.
     Failed(Ended),
     /// An accepted answer was not taken before its deadline.
     Lapsed(Ended),
+    /// A balance was set from outside: a deposit, a withdrawal.
+    Balance {
+        /// Whose.
+        account: String,
+        /// Of what.
+        asset: String,
+        /// To how much.
+        amount: String,
+        /// From this block on.
+        height: u64,
+    },
     /// Another salt came into force.
     Salt {
         /// The new current salt, hex.
@@ -131,125 +146,4 @@ impl Frame {
             sha256: hex::encode(Sha256::digest(bytes)),
         }
     }
-}
-
-/// How a `quote_response` was judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// It binds the solver, and a taker may take it.
-    Accepted,
-    /// It does not.
-    Refused,
-    /// The solver said that it does not quote.
-    Declined,
-    /// Never judged.
-    Lost,
-}
-
-/// What the venue replied to a `quote_response`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Replied {
-    /// What it meant.
-    Truly,
-    /// The same, late.
-    Late,
-    /// Nothing.
-    Never,
-    /// Nothing, and the connection broke.
-    Dropped,
-    /// An error that says nothing about the verdict.
-    Oddly,
-}
-
-/// See [`Entry::Response`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Response {
-    /// On which connection.
-    pub connection: u64,
-    /// The frame as received.
-    pub frame: String,
-    /// Which quote it answers, where it says so.
-    pub quote_id: Option<String>,
-    /// Who signed it, by its message.
-    pub account: Option<String>,
-    /// The nonce, base64 as received.
-    pub nonce: Option<String>,
-    /// The quote hash, recomputed.
-    pub quote_hash: Option<String>,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Code of the error that it stands for; 0 if none.
-    pub code: i64,
-    /// Text of the error; empty if none.
-    pub why: String,
-    /// What was replied.
-    pub replied: Replied,
-    /// What was accepted.
-    pub accepted: Option<Accepted>,
-}
-
-/// What an accepted answer binds its solver to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Accepted {
-    /// Not after this, milliseconds since 1970 (rounded down).
-    pub deadline_ms: u64,
-    /// What the solver receives.
-    pub asset_in: String,
-    /// How much of it.
-    pub amount_in: String,
-    /// What the solver gives.
-    pub asset_out: String,
-    /// How much of it.
-    pub amount_out: String,
-    /// When a taker will take it; None: never.
-    pub settle_at_ms: Option<u64>,
-}
-
-/// See [`Entry::Duplicate`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Duplicate {
-    /// The quote answered.
-    pub quote_id: String,
-    /// By whom.
-    pub account: String,
-    /// With which nonce, base64.
-    pub nonce: String,
-    /// Hash of the second answer.
-    pub quote_hash: String,
-    /// Whether the quote was answered before.
-    pub same_quote: bool,
-    /// Whether the nonce was used before.
-    pub same_nonce: bool,
-    /// Hash of the first answer.
-    pub first_quote_hash: String,
-}
-
-/// See [`Entry::Settled`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Settled {
-    /// Hash of the accepted answer.
-    pub quote_hash: String,
-    /// Its quote.
-    pub quote_id: String,
-    /// Its signer.
-    pub account: String,
-    /// Its nonce, base64.
-    pub nonce: String,
-    /// Hash of the taker's intent.
-    pub intent_hash: String,
-    /// The transaction.
-    pub tx_hash: String,
-    /// Its block.
-    pub height: u64,
-}
-
-/// See [`Entry::Failed`] and [`Entry::Lapsed`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Ended {
-    /// Hash of the accepted answer.
-    pub quote_hash: String,
-    /// Why it came to nothing.
-    pub why: String,
 }

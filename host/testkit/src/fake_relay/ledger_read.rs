@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::ledger_lines::{Duplicate, Ended, Entry, Frame, Line, Quote, Response, Settled, Verdict};
+use super::ledger_lines::{Duplicate, Ended, Entry, Frame, Line, Overdrawn, Quote, Response, Settled, Verdict};
 
 pub(super) fn parse(bytes: &[u8]) -> anyhow::Result<Vec<Line>> {
     let lines = bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
@@ -68,6 +68,11 @@ impl Ledger {
     pub fn duplicates(&self) -> Vec<&Duplicate> {
         let found = |line| if let &Line { entry: Entry::Duplicate(ref one), .. } = line { Some(one) } else { None };
         self.lines.iter().filter_map(found).collect()
+    }
+
+    /// The answers that promised more than was held.
+    pub fn overdrawn(&self) -> impl Iterator<Item = &Overdrawn> {
+        self.lines.iter().filter_map(|line| if let Entry::Overdrawn(one) = &line.entry { Some(one) } else { None })
     }
 
     /// What was executed on chain.

@@ -5,16 +5,21 @@
 //!
 //! Where things are: `socket` and `protocol` the websocket, `judge` (with `nep413`, `terms`) the verdict on an answer,
 //! `drafts`, `quotes` and `inject` what is sent, `settle` what becomes of accepted answers, `web` and `near` the HTTP sides,
-//! `chain` blocks and salts, `state` everything known, `ledger*` the file.
+//! `chain` blocks and salts, `clock` the time, `state` everything known, `ledger*` the file, `faults` and `control` what goes
+//! wrong on purpose.
 
+mod account;
 mod chain;
+mod clock;
 mod config;
 mod control;
 mod drafts;
+mod faults;
 mod hub;
 mod inject;
 mod judge;
 mod ledger;
+mod ledger_answers;
 mod ledger_lines;
 mod ledger_read;
 mod near;
@@ -40,11 +45,12 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 pub use self::config::{
-    AccountConfig, AmountRange, ChainConfig, FakeVenueConfig, Faults, Pair, QuotesConfig, RawFrame, SettlementConfig,
+    AccountConfig, AmountRange, ChainConfig, FakeVenueConfig, Pair, QuotesConfig, SettlementConfig,
 };
 pub use self::control::Control;
+pub use self::faults::{Faults, RawFrame};
 pub use self::ledger_lines::{
-    Accepted, Duplicate, Ended, Entry, Frame, Line, Quote, Replied, Response, Settled, Start, Verdict,
+    Accepted, Duplicate, Ended, Entry, Frame, Line, Overdrawn, Quote, Replied, Response, Settled, Start, Verdict,
 };
 pub use self::ledger_read::Ledger;
 
@@ -71,7 +77,9 @@ impl FakeVenue {
         std::fs::create_dir_all(&config.dir).with_context(|| format!("make {}", config.dir.display()))?;
         let ledger_path = config.dir.join("ledger.jsonl");
         let (ledger, lines) = ledger::Writer::open(&ledger_path)?;
-        let clock = chain::WallClock::default();
+        // What stands in the ledger is past, whatever the machine's clock says today.
+        let newest_ms = lines.iter().map(|line| line.at_ms).max().unwrap_or(0);
+        let clock = clock::WallClock::new(config.clock_offset_ms, newest_ms);
         let seed = match config.quotes.seed {
             Some(seed) => seed,
             None => u64::from_be_bytes(rng::fresh_bytes()?),

@@ -1,15 +1,18 @@
-//! The NEAR node's JSON-RPC: `query` / `call_function` on the verifying contract and `block`, each at the block asked for.
+//! The NEAR node's JSON-RPC: `query` / `call_function` on the verifying contract and `block`, each at the block asked for;
+//! `status` for the network's name.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, SecondsFormat};
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::chain::Chain;
+use super::config::FakeVenueConfig;
 use super::state::State;
 
 /// The answer to one HTTP body, as nearcore gives it: refused requests are 400, errors of a handler are 200.
-pub(super) fn answer(state: &State, contract: &str, body: &[u8], now_ms: u64) -> (StatusCode, Value) {
+pub(super) fn answer(state: &State, config: &FakeVenueConfig, body: &[u8], now_ms: u64) -> (StatusCode, Value) {
     let request: Value = match serde_json::from_slice(body) {
         Ok(request) => request,
         Err(error) => return invalid(&Value::Null, -32700, "PARSE_ERROR", &error.to_string()),
@@ -18,7 +21,8 @@ pub(super) fn answer(state: &State, contract: &str, body: &[u8], now_ms: u64) ->
     let params = request.get("params").unwrap_or(&Value::Null);
     let found = match request.get("method").and_then(Value::as_str) {
         Some("block") => block(&state.chain, params, now_ms),
-        Some("query") => query(state, contract, params, now_ms),
+        Some("query") => query(state, &config.contract, params, now_ms),
+        Some("status") => Ok(status(&state.chain, &config.chain.network, now_ms)),
         other => return invalid(&id, -32601, "METHOD_NOT_FOUND", other.unwrap_or_default()),
     };
     match found {
@@ -75,6 +79,18 @@ fn block(chain: &Chain, params: &Value, now_ms: u64) -> Result<Value, Failure> {
         "chunks_included": 1, "gas_price": "100000000", "latest_protocol_version": 80,
     });
     Ok(json!({"author": "fake-relay.near", "header": header, "chunks": []}))
+}
+
+fn status(chain: &Chain, network: &str, now_ms: u64) -> Value {
+    let height = chain.head(now_ms);
+    let at = i64::try_from(chain.timestamp_ms(height)).ok().and_then(DateTime::from_timestamp_millis);
+    json!({
+        "chain_id": network, "protocol_version": 80, "latest_protocol_version": 80, "version": {"version": "fake", "build": "fake"},
+        "sync_info": {
+            "latest_block_hash": chain.hash(height), "latest_block_height": height,
+            "latest_block_time": at.map(|at| at.to_rfc3339_opts(SecondsFormat::Nanos, true)), "syncing": false,
+        },
+    })
 }
 
 fn query(state: &State, contract: &str, params: &Value, now_ms: u64) -> Result<Value, Failure> {

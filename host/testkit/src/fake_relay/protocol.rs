@@ -128,6 +128,11 @@ fn quote_response(venue: &Arc<Venue>, link: &Link, id: &Value, params: Option<&V
         venue.record(&mut state, Entry::Duplicate(duplicate));
     }
     let response = judged(venue, &mut state, link.connection, &answer, fault, odd_code, now_ms, frame);
+    if let (Some(terms), Some(hash), Some(account)) = (&response.accepted, &response.quote_hash, &response.account)
+        && let Some(overdrawn) = state.overdrawn(hash, account, terms)
+    {
+        venue.record(&mut state, Entry::Overdrawn(overdrawn));
+    }
     let (verdict, refusal) = (response.verdict, Refusal { code: response.code, text: response.why.clone() });
     let accepted = (verdict == Verdict::Accepted).then(|| response.quote_hash.clone()).flatten();
     let entry = if fault == Fault::Lost { Entry::Lost(response) } else { Entry::Response(response) };

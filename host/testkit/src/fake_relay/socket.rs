@@ -91,6 +91,7 @@ async fn write(
     let pass_on = async {
         while let Some(message) = queue.recv().await {
             venue.while_silent().await;
+            slowly(&venue).await;
             if sink.send(message).await.is_err() {
                 return;
             }
@@ -111,11 +112,21 @@ async fn read(venue: &Arc<Venue>, link: &Link, mut source: SplitStream<WebSocket
             () = venue.while_silent(), if *silent.borrow_and_update() => {}
             Ok(()) = silent.changed() => {}
             received = source.next(), if !*venue.silent.borrow() => match received {
-                Some(Ok(Message::Text(text))) => protocol::receive(venue, link, text.as_bytes()).await,
-                Some(Ok(Message::Binary(bytes))) => protocol::receive(venue, link, &bytes).await,
+                Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                    slowly(venue).await;
+                    protocol::receive(venue, link, &message.into_data()).await;
+                }
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
             },
         }
+    }
+}
+
+/// What a slow socket makes of a frame.
+async fn slowly(venue: &Venue) {
+    let ms = venue.state().faults.slow_frame_ms;
+    if ms > 0 {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 }

@@ -1,12 +1,14 @@
 //! What the venue knows: auctions, answers, nonces, balances. All of it can be had again from the ledger.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
 use anyhow::Context as _;
 
+use super::account::Account;
 use super::chain::Chain;
-use super::config::{AccountConfig, FakeVenueConfig, Faults};
-use super::ledger_lines::{Accepted, Entry, Line, Quote, Response, Settled, Start, Verdict};
+use super::config::FakeVenueConfig;
+use super::faults::Faults;
+use super::ledger_lines::{Accepted, Entry, Line, Overdrawn, Quote, Response, Settled, Start, Verdict};
 use super::nep413;
 use super::rng::Rng;
 use super::terms::amount_of;
@@ -34,51 +36,6 @@ pub(super) enum Fate {
     Lapsed,
 }
 
-/// An account of the contract.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Account {
-    pub(super) keys: HashSet<[u8; 32]>,
-    pub(super) key_texts: Vec<String>,
-    default_balance: u128,
-    /// By asset: from which height which balance, oldest first.
-    balances: BTreeMap<String, Vec<(u64, u128)>>,
-}
-
-impl Account {
-    fn new(config: &AccountConfig) -> anyhow::Result<Self> {
-        let mut account = Self { default_balance: config.default_balance, ..Self::default() };
-        for text in &config.public_keys {
-            let key = nep413::parse_key(text);
-            account.keys.insert(key.with_context(|| format!("{}: {text} is no ed25519 key", config.account_id))?);
-            account.key_texts.push(text.clone());
-        }
-        for (asset, text) in &config.balances {
-            let amount = amount_of(text);
-            let amount = amount.with_context(|| format!("{}: balance {text} of {asset}", config.account_id))?;
-            account.balances.insert(asset.clone(), vec![(0, amount)]);
-        }
-        Ok(account)
-    }
-
-    pub(super) fn balance(&self, asset: &str, height: u64) -> u128 {
-        let known = self.balances.get(asset).and_then(|all| all.iter().rev().find(|(from, _)| *from <= height));
-        known.map_or(self.default_balance, |(_, amount)| *amount)
-    }
-
-    fn set_balance(&mut self, asset: &str, height: u64, amount: u128) {
-        self.balances.entry(asset.to_owned()).or_insert_with(|| vec![(0, self.default_balance)]).push((height, amount));
-    }
-
-    /// Moves both balances, or neither if one would leave its range.
-    pub(super) fn trade(&mut self, terms: &Accepted, height: u64) -> Option<()> {
-        let gives = self.balance(&terms.asset_out, u64::MAX).checked_sub(amount_of(&terms.amount_out)?)?;
-        let gets = self.balance(&terms.asset_in, u64::MAX).checked_add(amount_of(&terms.amount_in)?)?;
-        self.set_balance(&terms.asset_out, height, gives);
-        self.set_balance(&terms.asset_in, height, gets);
-        Some(())
-    }
-}
-
 /// Everything behind the one lock.
 #[derive(Debug)]
 pub(super) struct State {
@@ -94,6 +51,8 @@ pub(super) struct State {
     /// Height of the block that used a nonce, by account and nonce.
     pub(super) nonces_used: HashMap<(String, String), u64>,
     pub(super) pending: HashMap<String, Pending>,
+    /// What the pending answers give in all, by account and asset.
+    promised: HashMap<(String, String), u128>,
     /// By quote hash, and by intent hash too once there is one.
     pub(super) fates: HashMap<String, Fate>,
     /// Quotes sent of the plan (samples and generated), the next one's number.
@@ -137,6 +96,7 @@ impl State {
             nonces_seen: HashMap::new(),
             nonces_used: HashMap::new(),
             pending: HashMap::new(),
+            promised: HashMap::new(),
             fates: HashMap::new(),
             quotes_planned: 0,
             next_connection: 0,
@@ -163,7 +123,17 @@ impl State {
             Entry::Failed(ended) => self.end(&ended.quote_hash, Fate::Failed),
             Entry::Lapsed(ended) => self.end(&ended.quote_hash, Fate::Lapsed),
             Entry::Salt { salt, height } => self.chain.rotate(*height, parse_salt(salt)?),
-            Entry::Start(_) | Entry::Disconnected { .. } | Entry::Frame(_) | Entry::Duplicate(_) => {}
+            Entry::Balance { account, asset, amount, height } => {
+                let amount = amount_of(amount).with_context(|| format!("balance {amount} of {asset}"))?;
+                if let Some(account) = self.accounts.get_mut(account) {
+                    account.set_balance(asset, *height, amount);
+                }
+            }
+            Entry::Start(_)
+            | Entry::Disconnected { .. }
+            | Entry::Frame(_)
+            | Entry::Duplicate(_)
+            | Entry::Overdrawn(_) => {}
         }
         Ok(())
     }
@@ -184,13 +154,40 @@ impl State {
             salt: nonce_salt(nonce).with_context(|| format!("accepted nonce {nonce}"))?,
             terms: terms.clone(),
         };
+        let gives = amount_of(&terms.amount_out).unwrap_or_default();
+        let promised = self.promised.entry((account.clone(), terms.asset_out.clone())).or_default();
+        *promised = promised.saturating_add(gives);
         self.pending.insert(hash.clone(), pending);
         self.fates.insert(hash.clone(), Fate::Open);
         Ok(())
     }
 
+    /// Whether one more answer with these terms would promise more than the account holds.
+    pub(super) fn overdrawn(&self, quote_hash: &str, account: &str, terms: &Accepted) -> Option<Overdrawn> {
+        let held = self.accounts.get(account).map_or(0, |known| known.balance(&terms.asset_out, u64::MAX));
+        let open = self.promised.get(&(account.to_owned(), terms.asset_out.clone())).copied().unwrap_or_default();
+        let promised = open.saturating_add(amount_of(&terms.amount_out)?);
+        (promised > held).then(|| Overdrawn {
+            quote_hash: quote_hash.to_owned(),
+            account: account.to_owned(),
+            asset: terms.asset_out.clone(),
+            held: held.to_string(),
+            promised: promised.to_string(),
+        })
+    }
+
+    /// Takes an answer from the pending ones and from what is promised.
+    fn close(&mut self, quote_hash: &str) -> Option<Pending> {
+        let pending = self.pending.remove(quote_hash)?;
+        let gives = amount_of(&pending.terms.amount_out).unwrap_or_default();
+        if let Some(promised) = self.promised.get_mut(&(pending.account.clone(), pending.terms.asset_out.clone())) {
+            *promised = promised.saturating_sub(gives);
+        }
+        Some(pending)
+    }
+
     fn settle(&mut self, settled: &Settled) {
-        if let Some(pending) = self.pending.remove(&settled.quote_hash)
+        if let Some(pending) = self.close(&settled.quote_hash)
             && let Some(account) = self.accounts.get_mut(&pending.account)
         {
             // The balances were found to suffice before the line was written.
@@ -203,7 +200,7 @@ impl State {
     }
 
     fn end(&mut self, quote_hash: &str, fate: Fate) {
-        self.pending.remove(quote_hash);
+        self.close(quote_hash);
         self.fates.insert(quote_hash.to_owned(), fate);
     }
 }

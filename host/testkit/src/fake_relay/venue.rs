@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::chain::WallClock;
+use super::clock::WallClock;
 use super::config::FakeVenueConfig;
 use super::drafts::Draft;
 use super::hub::Hub;
@@ -69,8 +69,9 @@ impl Venue {
         self.ledger.append(self.clock.now_ms(), entry)
     }
 
-    /// Waits until the wall clock reads at least this, or the venue stops; false if it stops.
+    /// Waits until the venue's clock reads at least this, or the venue stops; false if it stops.
     pub(super) async fn sleep_until(&self, at_ms: u64) -> bool {
+        let mut steps = self.clock.steps();
         loop {
             let now = self.clock.now_ms();
             if now >= at_ms {
@@ -79,6 +80,7 @@ impl Venue {
             tokio::select! {
                 () = self.stop.cancelled() => return false,
                 () = tokio::time::sleep(Duration::from_millis(at_ms.saturating_sub(now))) => {}
+                Ok(()) = steps.changed() => {}
             }
         }
     }

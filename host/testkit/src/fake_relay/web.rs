@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::near;
-use super::state::Fate;
+use super::state::{Fate, State};
 use super::venue::Venue;
 
 /// Serves the relay's RPC until the venue stops.
@@ -43,40 +43,76 @@ async fn serve(venue: Arc<Venue>, listener: TcpListener, router: Router) {
     }
 }
 
-/// The planned faults of HTTP; an answer here stands for the real one.
-async fn fault(venue: &Venue) -> Option<Response> {
-    let (fails, delay_ms) = {
-        let mut state = venue.state();
-        let share = state.faults.http_error;
-        (state.rng.chance(share), state.faults.http_delay_ms)
-    };
-    if delay_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-    }
-    fails.then(|| (StatusCode::SERVICE_UNAVAILABLE, "planned fault").into_response())
+/// A planned fault of an HTTP request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    Error,
+    /// The number chooses how.
+    Malformed(u64),
+    Dropped,
+    Never,
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+impl Fault {
+    /// Draws one and waits as long as every request must.
+    async fn meet(venue: &Venue) -> Self {
+        let (fault, delay_ms) = {
+            let mut state = venue.state();
+            let State { rng, faults, .. } = &mut *state;
+            // Every one is drawn, so that a fault's setting does not change the later choices of the same seed.
+            let drawn = [
+                (rng.chance(faults.http_error), Self::Error),
+                (rng.chance(faults.http_malformed), Self::Malformed(rng.next())),
+                (rng.chance(faults.http_dropped), Self::Dropped),
+                (rng.chance(faults.http_never), Self::Never),
+            ];
+            let fault = drawn.into_iter().find_map(|(hit, fault)| hit.then_some(fault));
+            (fault.unwrap_or(Self::None), faults.http_delay_ms)
+        };
+        if delay_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        }
+        if fault == Self::Never {
+            // Until the client gives up or the venue stops.
+            venue.stop.cancelled().await;
+        }
+        fault
+    }
+
+    /// What goes out instead of this answer; it may be useless, it is never a lie.
+    fn spoil(self, status: StatusCode, text: String) -> Response {
+        let half = || text.chars().take(text.chars().count() / 2).collect::<String>();
+        match self {
+            Self::None => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
+            Self::Error | Self::Never => (StatusCode::SERVICE_UNAVAILABLE, "planned fault").into_response(),
+            Self::Malformed(how) => {
+                let junk = [half(), String::new(), "<html>planned fault</html>".into(), "{}".into(), "null".into()];
+                let chosen = usize::try_from(how % junk.len() as u64).unwrap_or_default();
+                let text = junk.into_iter().nth(chosen).unwrap_or_default();
+                (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+            }
+            Self::Dropped => {
+                let broken = Err(std::io::Error::other("planned fault"));
+                Body::from_stream(futures_util::stream::iter([Ok(Bytes::from(half())), broken])).into_response()
+            }
+        }
+    }
 }
 
 async fn node(Shared(venue): Shared<Arc<Venue>>, body: Bytes) -> Response {
-    if let Some(instead) = fault(&venue).await {
-        return instead;
-    }
-    let (status, answer) = near::answer(&venue.state(), &venue.config.contract, &body, venue.clock.now_ms());
-    settled_on_disk(&venue, status, &answer).await
+    let fault = Fault::meet(&venue).await;
+    let (status, answer) = near::answer(&venue.state(), &venue.config, &body, venue.clock.now_ms());
+    settled_on_disk(&venue, fault, status, &answer).await
 }
 
 async fn rpc(Shared(venue): Shared<Arc<Venue>>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Some(instead) = fault(&venue).await {
-        return instead;
-    }
+    let fault = Fault::meet(&venue).await;
     if venue.config.rpc_token_required && !has_token(&headers, &venue.config.token) {
         return (StatusCode::FORBIDDEN, "Forbidden").into_response();
     }
     let answer = rpc_answer(&venue, &body);
-    settled_on_disk(&venue, StatusCode::OK, &answer).await
+    settled_on_disk(&venue, fault, StatusCode::OK, &answer).await
 }
 
 async fn control(Shared(venue): Shared<Arc<Venue>>, body: Bytes) -> Response {
@@ -85,15 +121,15 @@ async fn control(Shared(venue): Shared<Arc<Venue>>, body: Bytes) -> Response {
         Err(error) => Err(error.to_string()),
     };
     match done {
-        Ok(said) => json_response(StatusCode::OK, &said),
+        Ok(said) => Fault::None.spoil(StatusCode::OK, said.to_string()),
         Err(text) => (StatusCode::BAD_REQUEST, text).into_response(),
     }
 }
 
 /// Nothing is told that a crash could still undo.
-async fn settled_on_disk(venue: &Venue, status: StatusCode, answer: &Value) -> Response {
+async fn settled_on_disk(venue: &Venue, fault: Fault, status: StatusCode, answer: &Value) -> Response {
     match venue.ledger.all_durable().await {
-        Ok(()) => json_response(status, answer),
+        Ok(()) => fault.spoil(status, answer.to_string()),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use unrip_testkit::fake_relay::{Control, FakeVenue, Faults, RawFrame, Replied, Verdict};
 
-use crate::client::{Client, Offer, PATIENCE, TOKEN, config, current_salt, open_quote, post, quote_in, try_connect};
+use crate::client::{
+    Client, Offer, PATIENCE, TOKEN, config, current_salt, now_ms, open_quote, post, quote_in, try_connect,
+};
 
 /// One answer under these faults; gives what was replied before the connection's next reply or end.
 async fn answered(venue: &FakeVenue, faults: Faults) -> (Option<Value>, Offer) {
@@ -171,12 +173,15 @@ async fn a_silent_venue_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn http_faults_are_503() {
+async fn a_slow_socket_is_slow_each_way_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
-    config.faults.http_error = 1.0;
+    config.faults.slow_frame_ms = 50;
     let venue = FakeVenue::start(config).unwrap();
-    for url in [venue.near_url(), venue.rpc_url()] {
-        assert_eq!(post(url, &json!({})).await.0, 503);
-    }
+    let mut client = Client::connect(venue.ws_url()).await;
+    let before = now_ms();
+    client.subscribe(json!(["quote"])).await;
+    let quote_id = open_quote(&venue, quote_in("1")).await;
+    assert!(client.event().await.contains(&quote_id));
+    assert!(now_ms() >= before + 150);
 }

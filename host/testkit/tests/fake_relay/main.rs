@@ -7,8 +7,10 @@
     reason = "helpers of tests fail a test by panicking"
 )]
 
+mod balances;
 mod client;
 mod faults;
+mod http_faults;
 mod refusals;
 mod restart;
 mod views;

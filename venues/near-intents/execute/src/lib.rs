@@ -4,12 +4,13 @@
 
 use std::cell::RefCell;
 
-use near_intents_shared::chain::{self, Response};
-use near_intents_shared::execute::{Config, Fact, NEAR_ENDPOINT, SALT, Statement, Unprepared, Verdict};
+use near_intents_shared::chain::Response;
+use near_intents_shared::execute::{Config, Fact, NEAR_ENDPOINT, Prepared, RELAY_ENDPOINT, Unprepared};
+use near_intents_shared::heard::{self, Statement, Verdict};
 use near_intents_shared::ingest::{CREDENTIAL, ENDPOINT};
 use near_intents_shared::intent::{Command, Fixed};
-use near_intents_shared::resolve::{self, Step};
-use near_intents_shared::{answer, execute, nep413};
+use near_intents_shared::resolve::{self, Step, Whom};
+use near_intents_shared::{answer, nep413};
 
 #[allow(missing_docs, unsafe_code, unreachable_pub, reason = "generated from the WIT, which documents it")]
 mod bindings {
@@ -33,6 +34,9 @@ thread_local! {
 
 struct Module;
 
+/// How long a doubt waits for a module that was not configured, in microseconds.
+const NOT_CONFIGURED_US: u64 = 60_000_000;
+
 fn config() -> Option<Config> {
     CONFIG.with_borrow(Clone::clone)
 }
@@ -48,6 +52,7 @@ impl lifecycle::Guest for Module {
             capabilities: vec![
                 lifecycle::Capability::Websocket(ENDPOINT.to_owned()),
                 lifecycle::Capability::Http(NEAR_ENDPOINT.to_owned()),
+                lifecycle::Capability::Http(RELAY_ENDPOINT.to_owned()),
                 lifecycle::Capability::Credential(CREDENTIAL.to_owned()),
                 lifecycle::Capability::Signing(nep413::SCHEME.to_owned()),
             ],
@@ -64,10 +69,12 @@ impl lifecycle::Guest for Module {
 
 impl world::Guest for Module {
     fn standing_questions() -> Vec<world::StandingQuestion> {
-        let Some(config) = config() else { return vec![] };
-        let request = near(chain::ask_salt(&config.verifier));
-        let query = world::Query { tag: SALT.to_owned(), request };
-        vec![world::StandingQuestion { query, every_ms: config.salt_every_ms }]
+        let standing = config().map(|config| config.standing()).unwrap_or_default();
+        let question = |one: near_intents_shared::execute::Standing| world::StandingQuestion {
+            query: world::Query { tag: one.tag, request: post(Whom::Node, one.body) },
+            every_ms: one.every_ms,
+        };
+        standing.into_iter().map(question).collect()
     }
 
     fn connection() -> Option<world::Connect> {
@@ -98,11 +105,9 @@ impl world::Guest for Module {
         let facts: Vec<Fact<'_>> =
             facts.iter().map(|fact| Fact { name: &fact.name, value: &fact.value, age_ms: fact.age_ms }).collect();
         match config.prepare(&command, &facts, now) {
-            Ok(unsigned) => Ok(world::Action {
-                scheme: nep413::SCHEME.to_owned(),
-                unsigned,
-                reserves: vec![(command.asset_out, command.amount_out)],
-            }),
+            Ok(Prepared { unsigned, reserves }) => {
+                Ok(world::Action { scheme: nep413::SCHEME.to_owned(), unsigned, reserves })
+            }
             Err(Unprepared::Never(why)) => Err(world::Refusal::Never(reason(why.code, why.text))),
             Err(Unprepared::NotYet(why)) => Err(world::Refusal::NotYet(reason(why.code, why.text))),
         }
@@ -122,9 +127,9 @@ impl world::Guest for Module {
 
     fn read(inbound: world::Inbound) -> Vec<world::Statement> {
         let statements = match &inbound {
-            world::Inbound::Frame(common::Message::Text(text)) => execute::read_frame(text.as_bytes()),
-            world::Inbound::Frame(common::Message::Binary(bytes)) => execute::read_frame(bytes),
-            world::Inbound::Response((tag, response)) => execute::read_response(tag, response.as_ref().map(borrow)),
+            world::Inbound::Frame(common::Message::Text(text)) => heard::read_frame(text.as_bytes()),
+            world::Inbound::Frame(common::Message::Binary(bytes)) => heard::read_frame(bytes),
+            world::Inbound::Response((tag, response)) => heard::read_response(tag, response.as_ref().map(borrow)),
         };
         statements.into_iter().map(statement).collect()
     }
@@ -135,12 +140,14 @@ impl world::Guest for Module {
         last_answer: Option<world::LastAnswer>,
         now: u64,
     ) -> world::Resolution {
-        let verifier = config().map(|config| config.verifier).unwrap_or_default();
+        // Only a module that was never configured has none; it can wait, it must not guess.
+        let Some(config) = config() else { return world::Resolution::WaitUntil(now.saturating_add(NOT_CONFIGURED_US)) };
+        let (id, command) = (command.command_id.clone(), command_of(command));
         let last = last_answer.as_ref().map(|(tag, response)| (tag.as_str(), response.as_ref().map(borrow)));
-        if let Some(complaint) = resolve::complaint(last) {
-            log(Level::Warn, &format!("command {}: {complaint}", command.command_id));
+        if let Some(complaint) = resolve::complaint(&config, &command, &action.unsigned, last) {
+            log(Level::Warn, &format!("command {id}: {complaint}"));
         }
-        resolution(resolve::resolve(&verifier, &command_of(command), &action.unsigned, last, now))
+        resolution(resolve::resolve(&config, &command, &action.unsigned, last, now))
     }
 }
 
@@ -163,15 +170,23 @@ fn command_of(command: command::ExecuteTrade) -> Command {
     }
 }
 
-fn near(body: Vec<u8>) -> common::HttpRequest {
+fn post(whom: Whom, body: Vec<u8>) -> common::HttpRequest {
+    let plain = |text: &str| common::HeaderValue::Plain(text.to_owned());
+    let slot = || CREDENTIAL.to_owned();
+    let mut headers = vec![("content-type", plain("application/json"))];
+    if whom == Whom::Relay {
+        // The documentation names the one, the venue's own client sends the other.
+        headers.push(("x-api-key", common::HeaderValue::Credential(slot())));
+        headers.push(("authorization", common::HeaderValue::Bearer(slot())));
+    }
     common::HttpRequest {
-        endpoint: NEAR_ENDPOINT.to_owned(),
+        endpoint: match whom {
+            Whom::Relay => RELAY_ENDPOINT.to_owned(),
+            Whom::Node => NEAR_ENDPOINT.to_owned(),
+        },
         method: "POST".to_owned(),
         path: String::new(),
-        headers: vec![common::Header {
-            name: "content-type".to_owned(),
-            value: common::HeaderValue::Plain("application/json".to_owned()),
-        }],
+        headers: headers.into_iter().map(|(name, value)| common::Header { name: name.to_owned(), value }).collect(),
         body,
         mac: None,
     }
@@ -189,7 +204,7 @@ fn statement(statement: Statement) -> world::Statement {
     match statement {
         Statement::Request(id, said) => world::Statement::Request((id, verdict(said))),
         Statement::Action(digest, said) => world::Statement::Action((digest, verdict(said))),
-        Statement::Fact(name, value) => world::Statement::Fact((name.to_owned(), value)),
+        Statement::Fact(name, value) => world::Statement::Fact((name, value)),
         Statement::Chatter(kind) => world::Statement::Chatter(kind.to_owned()),
         Statement::Unrecognised(why) => world::Statement::Unrecognised(why),
     }
@@ -206,19 +221,26 @@ fn verdict(verdict: Verdict) -> world::Verdict {
 }
 
 fn resolution(step: Step) -> world::Resolution {
-    let decided = |status, code: &str, venue_time, detail| {
+    let by_chain = |status, code: &str, at, detail| {
         world::Resolution::Final(world::FinalVerdict {
             status,
             code: code.to_owned(),
             by_chain: true,
-            venue_time: Some(venue_time),
+            venue_time: Some(at),
             detail,
         })
     };
     match step {
-        Step::Executed(at, detail) => decided(world::FinalStatus::Executed, "nonce_used", at, detail),
-        Step::NotExecuted(at, detail) => decided(world::FinalStatus::NotExecuted, "nonce_unused", at, detail),
-        Step::Ask { tag, body } => world::Resolution::Ask(world::Query { tag, request: near(body) }),
+        Step::Settled(detail) => world::Resolution::Final(world::FinalVerdict {
+            status: world::FinalStatus::Executed,
+            code: "settled".to_owned(),
+            by_chain: false,
+            venue_time: None,
+            detail,
+        }),
+        Step::Executed(at, detail) => by_chain(world::FinalStatus::Executed, "nonce_used", at, detail),
+        Step::NotExecuted(at, detail) => by_chain(world::FinalStatus::NotExecuted, "nonce_unused", at, detail),
+        Step::Ask { whom, tag, body } => world::Resolution::Ask(world::Query { tag, request: post(whom, body) }),
         Step::WaitUntil(time) => world::Resolution::WaitUntil(time),
     }
 }

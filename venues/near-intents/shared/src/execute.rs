@@ -1,20 +1,18 @@
-//! The executor's side: what it asks and sends, what it prepares, and what comes back means.
+//! The executor's side: its configuration, what it asks again and again, and what it prepares.
 
 use serde::Deserialize;
 
-use crate::chain::{self, Response};
-use crate::excerpt;
-use crate::frame::{Refusal, Reply, Sorted, Status, details, sort};
-use crate::ingest::{QUOTE, QUOTE_STATUS};
+use crate::balances::{self, Account};
+use crate::ingest::QUOTE_STATUS;
 use crate::intent::Command;
-use crate::loose::Scalar;
 use crate::nonce::parse_salt;
-use crate::{Reason, TimestampUs, rpc};
+use crate::{Reason, TimestampUs, chain, excerpt, rpc};
 
 /// The endpoint of the configuration that is a NEAR node.
 pub const NEAR_ENDPOINT: &str = "near";
-/// Tag of the standing question for the salt, and the fact's name. Balances will be `balances`, with facts
-/// `balance/<asset>`; the tags of a doubt's questions are in `resolve`.
+/// The endpoint of the configuration that is the relay's HTTP.
+pub const RELAY_ENDPOINT: &str = "rpc";
+/// Tag of the standing question for the salt, and the fact's name.
 pub const SALT: &str = "salt";
 
 /// The executor's configuration.
@@ -34,6 +32,15 @@ pub struct Config {
     /// How old a salt may be, in milliseconds.
     #[serde(default = "default_salt_age_ms_max")]
     pub salt_age_ms_max: u64,
+    /// Whose balances of what are asked for; the facts are `balance/<account>/<asset>`.
+    #[serde(default)]
+    pub balances: Vec<Account>,
+    /// How often balances are asked for, in milliseconds.
+    #[serde(default = "default_balances_every_ms")]
+    pub balances_every_ms: u32,
+    /// The `chain_id` of the NEAR network: a node of another one proves nothing.
+    #[serde(default = "default_network")]
+    pub network: String,
 }
 
 fn default_verifier() -> String {
@@ -50,6 +57,34 @@ fn default_salt_every_ms() -> u32 {
 
 fn default_salt_age_ms_max() -> u64 {
     120_000
+}
+
+fn default_balances_every_ms() -> u32 {
+    5_000
+}
+
+fn default_network() -> String {
+    "mainnet".to_owned()
+}
+
+/// A question asked of the NEAR node again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Comes back with the answer.
+    pub tag: String,
+    /// The request's body.
+    pub body: Vec<u8>,
+    /// How often, in milliseconds.
+    pub every_ms: u32,
+}
+
+/// What is to be signed, and what it promises.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// The exact unsigned bytes.
+    pub unsigned: Vec<u8>,
+    /// Asset and base units that the answer gives away if it is taken.
+    pub reserves: Vec<(String, String)>,
 }
 
 /// Something known.
@@ -72,36 +107,6 @@ pub enum Unprepared {
     NotYet(Reason),
 }
 
-/// What something that came says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Statement {
-    /// About our request of this id.
-    Request(u64, Verdict),
-    /// About the action of this digest, lower-case hex.
-    Action(String, Verdict),
-    /// A fact.
-    Fact(&'static str, String),
-    /// Known and of no interest.
-    Chatter(&'static str),
-    /// Not understood.
-    Unrecognised(String),
-}
-
-/// What the venue said of an action.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It took it.
-    Accepted(String),
-    /// It refused it for good.
-    Rejected(Reason),
-    /// It took effect.
-    Settled(String),
-    /// It was taken and failed.
-    SettlementFailed(String),
-    /// Nothing definite.
-    Unclear(String),
-}
-
 impl Config {
     /// Reads and checks the configuration.
     pub fn read(text: &str) -> Result<Self, String> {
@@ -109,9 +114,13 @@ impl Config {
         if config.verifier.is_empty() {
             return Err("verifier: it must not be empty".into());
         }
-        if config.salt_every_ms == 0 || config.salt_age_ms_max == 0 {
-            return Err("salt_every_ms, salt_age_ms_max: not 0".into());
+        if config.network.is_empty() {
+            return Err("network: it must not be empty".into());
         }
+        if config.salt_every_ms == 0 || config.salt_age_ms_max == 0 || config.balances_every_ms == 0 {
+            return Err("salt_every_ms, salt_age_ms_max, balances_every_ms: not 0".into());
+        }
+        balances::check(&config.balances)?;
         match config.subscriptions.iter().find(|name| name.is_empty()) {
             Some(_) => Err("subscriptions: a name is empty".into()),
             None => Ok(config),
@@ -123,8 +132,20 @@ impl Config {
         (first_request_id..).zip(&self.subscriptions).map(|(id, stream)| rpc::subscribe(id, stream, None)).collect()
     }
 
-    /// The exact unsigned bytes for a command.
-    pub fn prepare(&self, command: &Command, facts: &[Fact<'_>], now: TimestampUs) -> Result<Vec<u8>, Unprepared> {
+    /// What is asked again and again.
+    pub fn standing(&self) -> Vec<Standing> {
+        let salt =
+            Standing { tag: SALT.to_owned(), body: chain::ask_salt(&self.verifier), every_ms: self.salt_every_ms };
+        let balances = balances::questions(&self.balances).map(|asked| Standing {
+            tag: asked.tag(),
+            body: asked.body(&self.verifier),
+            every_ms: self.balances_every_ms,
+        });
+        std::iter::once(salt).chain(balances).collect()
+    }
+
+    /// The exact unsigned bytes for a command, and what they promise. Whether that is held is the host's to judge.
+    pub fn prepare(&self, command: &Command, facts: &[Fact<'_>], now: TimestampUs) -> Result<Prepared, Unprepared> {
         command.check().map_err(Unprepared::Never)?;
         if now >= command.deadline {
             return Err(Unprepared::Never(Reason::new("deadline_passed", "the deadline has passed")));
@@ -141,118 +162,10 @@ impl Config {
             return Err(not_yet("salt_invalid", format!("`{}` is no salt", excerpt(fact.value))));
         };
         let message = command.message(&self.verifier, salt).map_err(Unprepared::Never)?;
-        message.pre_image().map_err(|error| Unprepared::Never(Reason::new("message", error.to_string())))
+        let unsigned = message.pre_image();
+        let unsigned = unsigned.map_err(|error| Unprepared::Never(Reason::new("message", error.to_string())))?;
+        Ok(Prepared { unsigned, reserves: vec![(command.asset_out.clone(), command.amount_out.clone())] })
     }
-}
-
-/// What a frame on the executor's connection says.
-pub fn read_frame(bytes: &[u8]) -> Vec<Statement> {
-    vec![match sort(bytes) {
-        Sorted::Reply(reply) => read_reply(reply),
-        Sorted::Status(status) => read_status(&status, bytes),
-        Sorted::Quote(_) => Statement::Chatter(QUOTE),
-        Sorted::Unrecognised(why) => Statement::Unrecognised(why),
-    }]
-}
-
-/// What the answer to a question says; none if it could not be asked.
-pub fn read_response(tag: &str, response: Option<Response<'_>>) -> Vec<Statement> {
-    vec![match (tag, response) {
-        (SALT, Some(response)) => match chain::read_salt(response) {
-            Ok(salt) => Statement::Fact(SALT, salt),
-            Err(error) => Statement::Unrecognised(format!("salt: {error}")),
-        },
-        (SALT, None) => Statement::Chatter("salt_not_answered"),
-        _ => Statement::Unrecognised(format!("an answer with the unknown tag `{}`", excerpt(tag))),
-    }]
-}
-
-fn read_reply(reply: Reply) -> Statement {
-    let Some(id) = reply.id else {
-        let what = reply.error.map_or_else(|| reply.result.kind().to_owned(), |refusal| refusal.to_string());
-        return Statement::Unrecognised(format!("a reply to nothing that we asked: {what}"));
-    };
-    let verdict = match (reply.error, reply.result) {
-        (Some(refusal), result) if result.is_none() => judge(&refusal),
-        (Some(refusal), _) => Verdict::Unclear(format!("a result and an error at once: {refusal}")),
-        (None, Scalar::Text(text)) if text == "OK" => Verdict::Accepted(text),
-        (None, Scalar::Text(text)) => Verdict::Unclear(format!("the result is `{}`", excerpt(&text))),
-        (None, other) => Verdict::Unclear(format!("the result is {}", other.kind())),
-    };
-    Statement::Request(id, verdict)
-}
-
-/// Only what the venue documents as final is a refusal; every other error leaves the answer in doubt.
-fn judge(refusal: &Refusal) -> Verdict {
-    let code = match refusal.code {
-        Some(-32_098) => "quote_finished",
-        Some(-32_001) => "quote_expired",
-        Some(-32_602) => "params_invalid",
-        _ if is_contract_text(refusal.text.trim()) => "contract_refused",
-        _ => return Verdict::Unclear(refusal.to_string()),
-    };
-    Verdict::Rejected(Reason::new(code, refusal.to_string()))
-}
-
-/// The verifier contract's own texts (near/intents, contracts/defuse/core/src/error.rs).
-fn is_contract_text(text: &str) -> bool {
-    const EXACT: [&str; 11] = [
-        "insufficient balance or overflow",
-        "deadline has expired",
-        "deadline is greater than nonce",
-        "invalid intent",
-        "invalid signature",
-        "nonce was already used",
-        "nonce was already expired",
-        "invalid nonce",
-        "invalid salt",
-        "wrong verifying_contract",
-        "gas overflow",
-    ];
-    // What stands between the two parts is filled in by the contract.
-    const FRAMED: [(&str, &str); 6] = [
-        ("account '", "' not found"),
-        ("account '", "' is locked"),
-        ("public key '", "'"),
-        ("invariant violated: ", ""),
-        ("token_id is too long: max length is ", ""),
-        ("JSON: ", ""),
-    ];
-    let framed = |(start, end): &(&str, &str)| {
-        text.strip_prefix(start).is_some_and(|rest| rest.len() > end.len() && rest.ends_with(end))
-    };
-    EXACT.contains(&text) || FRAMED.iter().any(framed)
-}
-
-fn read_status(status: &Status, bytes: &[u8]) -> Statement {
-    let data = match details(bytes, status.shape) {
-        Ok(data) => data,
-        Err(why) => return Statement::Unrecognised(why),
-    };
-    let mut digest = [0; 32];
-    match bs58::decode(&status.quote_hash).onto(&mut digest) {
-        Ok(length) if length == digest.len() => {}
-        _ => {
-            let what = format!("quote_hash `{}` is not base58 of 32 bytes", excerpt(&status.quote_hash));
-            return Statement::Unrecognised(what);
-        }
-    }
-    let detail = || match (data.tx_hash.text(), data.intent_hash.text()) {
-        (Some(tx), _) if !tx.is_empty() => format!("transaction {}", excerpt(tx)),
-        (_, Some(intent)) if !intent.is_empty() => format!("intent {}", excerpt(intent)),
-        _ => "no transaction named".to_owned(),
-    };
-    let verdict = match &data.event_type {
-        kind if kind.is_none() => Verdict::Settled(detail()),
-        Scalar::Text(kind) => match kind.as_str() {
-            "quote_settle_successful" => Verdict::Settled(detail()),
-            "quote_settle_failed" => Verdict::SettlementFailed(detail()),
-            "quote_ready_to_settle" => return Statement::Chatter("quote_ready_to_settle"),
-            other => return Statement::Unrecognised(format!("event_type `{}`", excerpt(other))),
-        },
-        other => return Statement::Unrecognised(format!("event_type is {}", other.kind())),
-    };
-    Statement::Action(hex::encode(digest), verdict)
 }
 
 #[cfg(test)]
@@ -267,7 +180,7 @@ mod tests {
         Fact { name: SALT, value, age_ms }
     }
 
-    fn prepare(facts: &[Fact<'_>], now: TimestampUs) -> Result<Vec<u8>, Unprepared> {
+    fn prepare(facts: &[Fact<'_>], now: TimestampUs) -> Result<Prepared, Unprepared> {
         Config::read("{}").unwrap().prepare(&command(), facts, now)
     }
 
@@ -276,12 +189,34 @@ mod tests {
         let first = prepare(&[salt("252812b3", 5)], BEFORE).unwrap();
         assert_eq!(prepare(&[salt("252812b3", 119_999)], BEFORE + 1).unwrap(), first);
         assert_ne!(prepare(&[salt("252812b4", 5)], BEFORE).unwrap(), first);
-        assert_eq!(Message::parse(&first).unwrap().recipient, "intents.near");
+        assert_eq!(Message::parse(&first.unsigned).unwrap().recipient, "intents.near");
+    }
+
+    #[test]
+    fn reserves_what_the_answer_gives_whatever_the_balances_are() {
+        let all = command();
+        let name = format!("balance/{}/{}", all.account, all.asset_out);
+        let empty = Fact { name: &name, value: "0", age_ms: 5 };
+        let prepared = prepare(&[salt("252812b3", 5), empty], BEFORE).unwrap();
+        assert_eq!(prepared.reserves, [(all.asset_out, all.amount_out)]);
+        assert_eq!(prepared, prepare(&[salt("252812b3", 5)], BEFORE).unwrap());
+    }
+
+    #[test]
+    fn asks_for_the_salt_and_for_each_batch_of_balances() {
+        let config = Config::read(
+            r#"{"salt_every_ms":7,"balances":[{"account":"a.near","assets":["x","y"]}],"balances_every_ms":9}"#,
+        )
+        .unwrap();
+        let asked = config.standing();
+        let seen: Vec<_> = asked.iter().map(|one| (one.tag.as_str(), one.every_ms)).collect();
+        assert_eq!(seen, [(SALT, 7), (r#"balances {"account_id":"a.near","token_ids":["x","y"]}"#, 9)]);
+        assert_eq!(Config::read("{}").unwrap().standing().len(), 1);
     }
 
     #[test]
     fn waits_for_a_salt_and_never_signs_after_the_deadline() {
-        let code = |result: Result<Vec<u8>, Unprepared>| match result.unwrap_err() {
+        let code = |result: Result<Prepared, Unprepared>| match result.unwrap_err() {
             Unprepared::NotYet(reason) => ("not yet", reason.code),
             Unprepared::Never(reason) => ("never", reason.code),
         };
@@ -305,14 +240,13 @@ mod tests {
             (r#"{"verifyer":"x"}"#, "verifyer"),
             (r#"{"verifier":""}"#, "verifier"),
             (r#"{"salt_every_ms":0}"#, "salt_every_ms"),
+            (r#"{"balances_every_ms":0}"#, "balances_every_ms"),
+            (r#"{"network":""}"#, "network"),
+            (r#"{"balances":[{"account":"","assets":["x"]}]}"#, "account"),
+            (r#"{"balances":[{"account":"a","assets":[]}]}"#, "assets"),
+            (r#"{"balances":[{"account":"a","assets":["x","x"]}]}"#, "twice"),
         ] {
             assert!(Config::read(text).unwrap_err().contains(key), "{text}");
         }
-    }
-
-    #[test]
-    fn an_unanswered_question_and_a_foreign_tag_decide_nothing() {
-        assert_eq!(read_response(SALT, None), [Statement::Chatter("salt_not_answered")]);
-        assert!(matches!(read_response("x", None).as_slice(), [Statement::Unrecognised(_)]));
     }
 }

@@ -4,10 +4,12 @@
 //! Everything that comes from the venue is hostile until read: no function here panics on any bytes.
 
 pub mod answer;
+pub mod balances;
 pub mod chain;
 pub mod config;
 pub mod execute;
 pub mod frame;
+pub mod heard;
 pub mod ingest;
 pub mod intent;
 pub mod loose;
@@ -16,6 +18,7 @@ pub mod nonce;
 pub mod normalize;
 pub mod price;
 pub mod react;
+pub mod relay;
 pub mod resolve;
 pub mod rpc;
 

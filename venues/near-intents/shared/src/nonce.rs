@@ -18,6 +18,16 @@ pub fn versioned(salt: Salt, deadline_ns: i64, tail: [u8; 15]) -> [u8; 32] {
     nonce
 }
 
+/// Until when the contract takes a nonce, in nanoseconds since the epoch; none if it is not versioned.
+pub fn expiry_ns(nonce: &[u8; 32]) -> Option<u64> {
+    let (head, rest) = nonce.split_first_chunk::<5>()?;
+    if head.split_last() != Some((&VERSION, &MAGIC)) {
+        return None;
+    }
+    let (deadline, _) = rest.get(4..)?.split_first_chunk::<8>()?;
+    u64::try_from(i64::from_le_bytes(*deadline)).ok()
+}
+
 /// The first 15 bytes of SHA-256 of the idempotency key.
 pub fn tail(idempotency_key: &str) -> [u8; 15] {
     let mut tail = [0; 15];
@@ -46,6 +56,17 @@ mod tests {
         let nonce = versioned(parse_salt("252812b3").unwrap(), 2_280_047_743 * 1_000_000_000, random);
         assert_eq!(hex::encode(nonce), "5628f6c600252812b300367290575ba41f027015ec13dc11864973138fe6812f");
         assert_eq!(STANDARD.encode(nonce), "Vij2xgAlKBKzADZykFdbpB8CcBXsE9wRhklzE4/mgS8=");
+    }
+
+    #[test]
+    fn a_nonce_says_until_when_it_is_taken() {
+        let nonce = |deadline| versioned([1; 4], deadline, [2; 15]);
+        assert_eq!(expiry_ns(&nonce(1_795_341_665_123_000_000)), Some(1_795_341_665_123_000_000));
+        assert_eq!(expiry_ns(&nonce(-1)), None);
+        assert_eq!(expiry_ns(&[0; 32]), None);
+        let mut other = nonce(1);
+        other[4] = 1;
+        assert_eq!(expiry_ns(&other), None);
     }
 
     #[test]

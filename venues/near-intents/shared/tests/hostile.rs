@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 use near_intents_shared::chain::Response;
-use near_intents_shared::execute::{Statement, Verdict, read_frame, read_response};
+use near_intents_shared::execute;
+use near_intents_shared::heard::{Statement, Verdict, read_frame, read_response};
 use near_intents_shared::ingest::{Config, Effect, Event, Ingestor, QUOTE, QUOTE_STATUS};
 use near_intents_shared::intent::Command;
 use near_intents_shared::normalize::normalize;
@@ -20,10 +21,15 @@ fn through_everything(bytes: &[u8]) {
     let _ = normalize(QUOTE_STATUS, bytes);
     assert_eq!(read_frame(bytes).len(), 1);
     assert_eq!(read_response("salt", Some(Response { status: 200, body: bytes })).len(), 1);
-    for tag in ["block", "nonce/1/1", "nonce//", ""] {
+    let balances = r#"balances {"account_id":"a","token_ids":["x"]}"#;
+    let read = read_response(balances, Some(Response { status: 200, body: bytes }));
+    assert!(matches!(read.as_slice(), [Statement::Unrecognised(_)]), "{read:?}");
+    let config = execute::Config::read("{}").unwrap();
+    let late = u64::MAX;
+    for tag in ["status", "block", &format!("nonce/1/{late}/h"), &format!("network/1/{late}"), "nonce///", ""] {
         let last = Some((tag, Some(Response { status: 200, body: bytes })));
-        let step = resolve("intents.near", &command(), &unsigned(), last, 0);
-        assert!(!matches!(step, Step::NotExecuted(..)), "{tag}");
+        let step = resolve(&config, &command(), &unsigned(), last, 0);
+        assert!(matches!(step, Step::Ask { .. } | Step::WaitUntil(_)), "{tag}: {step:?}");
     }
 }
 
@@ -106,12 +112,20 @@ fn frame_like() -> impl Strategy<Value = String> {
         "height",
         "timestamp",
         "block_height",
+        "block_hash",
+        "hash",
+        "status",
+        "intent_hash",
+        "chain_id",
+        "sync_info",
+        "syncing",
     ]);
     let scalar = prop_oneof![
         Just("null".to_owned()),
         Just("\"event\"".to_owned()),
         Just("\"subscribe\"".to_owned()),
         Just("\"OK\"".to_owned()),
+        Just("\"SETTLED\"".to_owned()),
         Just("-32098".to_owned()),
         Just("true".to_owned()),
         any::<i64>().prop_map(|number| number.to_string()),

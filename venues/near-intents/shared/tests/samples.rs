@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use near_intents_shared::execute::{Statement, Verdict, read_frame};
+use near_intents_shared::heard::{Statement, Verdict, read_frame};
 use near_intents_shared::ingest::{Config, Effect, Event, Ingestor, QUOTE, QUOTE_STATUS};
 use near_intents_shared::normalize::{Canonical, Demand, normalize};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use near_intents_shared::normalize::{Canonical, normalize};
 use near_intents_shared::react::{Decision, Demand, FixedSpread};
@@ -19,6 +19,21 @@ fn the_components_take_their_configuration() {
     ingest::Config::read(&config("ingest")).unwrap();
     execute::Config::read(&config("execute")).unwrap();
     assert_eq!(FixedSpread::read(&config("react")).unwrap().name(), "fixed-spread");
+}
+
+#[test]
+fn the_balance_of_every_asset_that_a_pair_gives_is_asked_for() {
+    let venue: Value = toml::from_str(include_str!("../../venue.toml")).unwrap();
+    let given: BTreeSet<_> = venue["roles"]["react"]["settings"]["module"]["config"]["pairs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| pair["asset_out"].as_str().unwrap())
+        .collect();
+    let execute = execute::Config::read(&config("execute")).unwrap();
+    let account = venue["roles"]["react"]["settings"]["module"]["config"]["account"].as_str().unwrap();
+    let asked = execute.balances.iter().filter(|one| one.account == account).flat_map(|one| &one.assets);
+    assert_eq!(asked.map(String::as_str).collect::<BTreeSet<_>>(), given);
 }
 
 #[test]
