@@ -187,6 +187,22 @@ fn a_newer_fence_closes_the_gate_and_late_answers_become_evidence() {
 }
 
 #[test]
+fn an_answer_heard_just_before_the_fence_is_not_lost_with_its_outcome() {
+    let mut bench = Bench::active();
+    let head = one();
+    bench.claim(&head, at(1));
+    bench.step(Event::SendEnded(head.id, SendEnd::Handed), at(2));
+    // The outcome is on its way when a newer fence stands before it: it will not count.
+    let outcome = bench.step(Event::Heard(head.id, said(ResultStatus::Executed)), at(3));
+    let effects = bench.append(placed(bench.log, Fact::Fence), at(4));
+    assert!(matches!(effects.as_slice(), [Effect::AppendEvidence { .. }, Effect::Rejoin]), "{effects:?}");
+    bench.append_all(&outcome, at(5));
+    bench.append_all(&effects, at(6));
+    let effects = bench.assign(at(7));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::AdoptEvidence { .. })), "{effects:?}");
+}
+
+#[test]
 fn a_fence_between_claim_and_reading_back_forbids_the_dispatch() {
     let mut bench = Bench::active();
     let head = one();

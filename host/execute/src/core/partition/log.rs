@@ -68,10 +68,10 @@ impl Partition {
                 self.phase = Phase::Draining { event_id, fence_offset: placed.offset };
             }
             Phase::Active { .. } => {
-                self.fenced();
+                self.fenced(effects);
                 effects.push(Effect::Rejoin);
             }
-            Phase::Draining { .. } => self.fenced(),
+            Phase::Draining { .. } => self.fenced(effects),
             _ => {}
         }
         Ok(())

@@ -12,6 +12,7 @@ mod venue;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use unrip_core::event::result::EvidenceKind;
 use unrip_core::{CommandId, Timestamp, Uuid};
 
 pub use super::effect::*;
@@ -210,7 +211,7 @@ impl Partition {
         match event {
             Event::Assigned(assignment) => self.assigned(assignment, now, &mut effects),
             Event::Revoked => self.revoked(),
-            Event::Lost => self.fenced(),
+            Event::Lost => self.fenced(&mut effects),
             Event::Folded { placed, applied, appended_at } => {
                 self.folded(store, placed, applied, appended_at, now, &mut effects)?;
             }
@@ -248,7 +249,8 @@ impl Partition {
         };
     }
 
-    fn fenced(&mut self) {
+    fn fenced(&mut self, effects: &mut Effects) {
+        self.keep_what_was_heard(effects);
         self.phase = match self.phase {
             Phase::Active { fence_offset, .. } | Phase::Draining { fence_offset, .. } => Phase::Fenced { fence_offset },
             Phase::Fencing { .. } => Phase::Standby,
@@ -256,6 +258,19 @@ impl Partition {
         };
         self.open.retain(|_, open| matches!(open.stage, Stage::Dispatching | Stage::Awaiting(_)));
         self.skips.clear();
+    }
+
+    /// An outcome that is on its way may come too late to count. What the venue said must not be lost with it: the owner
+    /// could only ask, and an acceptance that never settles leaves nothing to be found.
+    fn keep_what_was_heard(&self, effects: &mut Effects) {
+        let Some(fence_offset) = self.fence_offset() else { return };
+        for (id, open) in &self.open {
+            let Stage::Ending { ending, .. } = &open.stage else { continue };
+            let kind = ending.evidence.as_ref().map(|known| known.kind);
+            if matches!(kind, Some(EvidenceKind::VenueAnswer | EvidenceKind::VenueQuery)) {
+                effects.push(Effect::AppendEvidence { id: *id, fence_offset, ending: ending.clone() });
+            }
+        }
     }
 
     fn fence_offset(&self) -> Option<i64> {
