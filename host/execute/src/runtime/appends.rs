@@ -82,7 +82,8 @@ impl Service {
         let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&head.id)) else { return Ok(()) };
         let entry = self.store.view(partition).and_then(|view| view.entry(&head.id)).map_err(super::journal::state)?;
         let claim_holds_it = entry.is_some_and(|entry| entry.claim.is_some());
-        let digest = held.claimed.as_ref().map(|claimed| claimed.digest.clone());
+        // Prepared and never claimed: no action stands behind this outcome.
+        let digest = held.claimed.as_ref().filter(|_| claim_holds_it).map(|claimed| claimed.digest.clone());
         let outcome = JournalOutcome {
             command_id: head.id,
             command_offset: head.offset,
