@@ -88,8 +88,10 @@ pub enum FaultKind {
     Random,
     /// SIGSTOP, and SIGCONT later: shorter and longer than the group's patience.
     Stop,
-    /// Executors stop and start: one by one (a rolling restart), or every second (a storm).
+    /// Executors are asked to stop and started again every second.
     Rebalance,
+    /// Executors are restarted one by one, each waiting until the one before is ready.
+    Rolling,
     /// `kill -9` of the broker.
     Broker,
     /// The venue is slow, silent, loses answers, breaks and refuses connections.

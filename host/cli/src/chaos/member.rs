@@ -15,6 +15,8 @@ pub struct Member {
     pub is_executor: bool,
     /// What it is doing.
     pub phase: Phase,
+    /// Whether it was asked to stop.
+    pub is_asked: bool,
     /// The point that it was started with.
     pub arm: Option<Arm>,
     /// When it was started.
@@ -55,7 +57,15 @@ const EXIT_UNAVAILABLE: i32 = unrip_service::exit::UNAVAILABLE as i32;
 impl Member {
     /// A service that starts at `at`.
     pub fn new(name: &str, is_executor: bool, at: Instant) -> Self {
-        Self { name: name.to_owned(), is_executor, phase: Phase::Down(at), arm: None, since: at, helped: at }
+        Self {
+            name: name.to_owned(),
+            is_executor,
+            phase: Phase::Down(at),
+            is_asked: false,
+            arm: None,
+            since: at,
+            helped: at,
+        }
     }
 
     /// Whether it runs and nobody has asked it for anything.
@@ -77,7 +87,9 @@ impl Member {
     pub fn judge(&self, code: Option<i32>, signal: Option<i32>) -> Ended {
         match (code, signal) {
             (None, Some(9)) if self.arm.is_some() => Ended::AtPoint,
-            (Some(0), _) if matches!(self.phase, Phase::Stopping(_)) => Ended::Clean,
+            (Some(0), _) if self.is_asked => Ended::Clean,
+            // It was asked before it could listen: nothing had begun.
+            (None, Some(15)) if self.is_asked => Ended::Clean,
             (Some(EXIT_UNAVAILABLE), _) => Ended::Unavailable,
             _ => Ended::Badly,
         }
@@ -100,7 +112,7 @@ mod tests {
         assert_eq!(member.judge(Some(74), None), Ended::Badly);
         member.arm = Some(Arm { point: "a".to_owned(), text: "a:1:kill".to_owned(), help: Help::None });
         assert_eq!(member.judge(None, Some(9)), Ended::AtPoint);
-        member.phase = Phase::Stopping(now);
+        member.is_asked = true;
         assert_eq!(member.judge(Some(0), None), Ended::Clean);
         assert_eq!(member.judge(Some(69), None), Ended::Unavailable);
     }

@@ -106,7 +106,7 @@ impl Plan {
             (FaultKind::Random, 26, |rng, _| Fault::Kill { victim: rng.next() }),
             (FaultKind::Stop, 16, pause),
             (FaultKind::Rebalance, 6, |rng, _| Fault::Storm { ms: rng.between(3_000, 8_000) }),
-            (FaultKind::Rebalance, 4, |_, _| Fault::Rolling),
+            (FaultKind::Rolling, 4, |_, _| Fault::Rolling),
             (FaultKind::Services, 12, |rng, _| Fault::KillService { victim: rng.next() }),
             (FaultKind::Venue, 30, venue),
             (FaultKind::Broker, 1, |_, _| Fault::Broker),
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn only_wanted_kinds_come_and_all_of_them() {
         let storms = faults(1, |kind| kind == FaultKind::Rebalance);
-        assert!(storms.iter().all(|(_, fault)| matches!(fault, Fault::Storm { .. } | Fault::Rolling)));
+        assert!(storms.iter().all(|(_, fault)| matches!(fault, Fault::Storm { .. })));
         let all = faults(1, |_| true);
         let has = |wanted: fn(&Fault) -> bool| all.iter().any(|(_, fault)| wanted(fault));
         assert!(has(|fault| matches!(fault, Fault::Kill { .. })));

@@ -75,7 +75,7 @@ impl Campaign<'_> {
         match member.phase {
             Phase::Paused(until) if now >= until => {
                 process.resume();
-                member.phase = Phase::Up;
+                member.phase = if member.is_asked { Phase::Stopping(now) } else { Phase::Up };
             }
             Phase::Stopping(since) if now >= since + STOP_GRACE => {
                 let said = format!("{name} did not stop within {} s", STOP_GRACE.as_secs());
@@ -102,6 +102,7 @@ impl Campaign<'_> {
         member.arm = if wants { self.arms.next() } else { None };
         let plan = member.arm.as_ref().map(|arm| ("UNRIP_EXECUTE_FAIL_POINT".to_owned(), arm.text.clone()));
         (member.phase, member.since, member.helped) = (Phase::Up, now, now);
+        member.is_asked = false;
         self.stack.start_with(name, plan.into_iter().collect::<BTreeMap<_, _>>())
     }
 
@@ -192,6 +193,7 @@ impl Campaign<'_> {
         if let Some(process) = self.stack.process(name) {
             process.terminate();
             member.phase = Phase::Stopping(now);
+            member.is_asked = true;
         }
     }
 
