@@ -14,6 +14,7 @@ pub use limits::{AssetSection, Inventory, LimitsSection};
 use crate::core::intake::Bounds;
 use crate::core::partition::Timing;
 use crate::points::FailPoint;
+use crate::store::{Keeping, StoreOptions};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -49,6 +50,9 @@ pub struct ExecuteSection {
     /// Largest size of the state in bytes.
     #[serde(default = "default_map_bytes")]
     pub map_bytes: usize,
+    /// How long the state remembers a command that has ended, in milliseconds; afterwards the command is stale.
+    #[serde(default = "default_state_retention_ms")]
+    pub state_retention_ms: i64,
     /// Silence after which the broker gives the partitions to others, in milliseconds.
     #[serde(default = "default_session_timeout_ms")]
     pub session_timeout_ms: u64,
@@ -128,6 +132,15 @@ impl ExecuteSection {
         }
     }
 
+    /// How the state is opened.
+    pub fn store_options(&self) -> StoreOptions {
+        StoreOptions {
+            dir: self.state_dir.to_path_buf(),
+            map_bytes: self.map_bytes,
+            keeping: Keeping { history_ms: self.state_retention_ms, clock_skew_max_ms: self.clock_skew_max_ms },
+        }
+    }
+
     /// The protocol's time limits.
     pub fn timing(&self) -> Timing {
         Timing { answer_timeout_ms: self.answer_timeout_ms, ..Timing::default() }
@@ -146,6 +159,10 @@ impl RoleConfig for Config {
         if self.execute.production && self.execute.fail_point.is_some() {
             return Err("execute.fail_point ends this process on purpose; not in production: remove it".to_owned());
         }
+        let memory = self.execute.deadline_max_ms + 2 * self.execute.clock_skew_max_ms;
+        if self.execute.state_retention_ms < memory {
+            return Err(format!("execute.state_retention_ms is less than {memory}: an open command could be forgotten"));
+        }
         if self.execute.executor_id.is_empty() {
             return Err("execute.executor_id is empty; give each executor its own".to_owned());
         }
@@ -153,6 +170,9 @@ impl RoleConfig for Config {
     }
 }
 
+fn default_state_retention_ms() -> i64 {
+    Keeping::default().history_ms
+}
 fn default_map_bytes() -> usize {
     4 * 1_024 * 1_024 * 1_024
 }

@@ -3,7 +3,7 @@
 use unrip_core::envelope::AnyEnvelope;
 use unrip_core::event::command::{ExecuteTrade, execution_key, idempotency_key};
 use unrip_core::partition::partition_for;
-use unrip_core::{Envelope, ModuleRef, Timestamp};
+use unrip_core::{Envelope, Timestamp};
 
 use super::fold::Head;
 
@@ -107,15 +107,15 @@ pub fn head(command: &Envelope<ExecuteTrade>, offset: i64, content_hash: String)
         offset,
         idempotency_key: payload.idempotency_key.clone(),
         content_hash,
-        origin: origin(command.module.as_ref()),
+        origin: command.module.as_ref().map(|module| origin(&module.digest, &module.config_digest)).unwrap_or_default(),
         dispatch_by: payload.dispatch_by,
         deadline: payload.deadline,
     }
 }
 
 /// The digests that tell a newer module or setting (`superseded`) from one that contradicts itself (`conflict`).
-fn origin(module: Option<&ModuleRef>) -> String {
-    module.map(|module| format!("{} {}", module.digest, module.config_digest)).unwrap_or_default()
+pub(super) fn origin(digest: &str, config_digest: &str) -> String {
+    format!("{digest} {config_digest}")
 }
 
 fn misrouted(record: CommandRecord<'_>, command: &Envelope<ExecuteTrade>) -> Option<String> {

@@ -56,7 +56,14 @@ impl Service {
     fn is_published(&self, partitions: &[i32]) -> Result<bool, RunError> {
         for partition in partitions {
             let ours = self.slots.get(partition).is_some_and(|slot| slot.publisher.is_some());
-            if ours && !self.store.view(*partition).and_then(|view| view.unpublished()).map_err(state)?.is_empty() {
+            if ours
+                && !self
+                    .store
+                    .view(*partition)
+                    .and_then(|view| view.unpublished(&self.maker.venue, 1))
+                    .map_err(state)?
+                    .is_empty()
+            {
                 return Ok(false);
             }
         }

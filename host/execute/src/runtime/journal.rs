@@ -1,89 +1,158 @@
-//! The journal from the bus into the fold: start-up checks, then one reader for all partitions.
+//! The journal from the bus into the fold: the comparison at start, then one reader for all partitions.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use unrip_bus::{BusConfig, Isolation, LogReader, Record};
-use unrip_core::event::journal::JournalEntry;
 use unrip_core::{Timestamp, Uuid, topic};
 use unrip_service::RunError;
 
+use super::loss::{Log, Stake, Verdict, compare, quarantine};
+use super::results::Results;
 use crate::core::wire;
-use crate::store::{Checkpoint, LogRecord, Store, Writer};
+use crate::store::{Checkpoint, LogEnd, LogRecord, Store, Writer};
 
 /// What the journal is at start.
-#[derive(Clone, Debug)]
 pub(crate) struct Begun {
     /// Where folding begins, per partition.
     pub(crate) from: Vec<(String, i32, i64)>,
     /// The end of each partition at start: until there the past is read.
     pub(crate) ends: Vec<(i32, i64)>,
+    /// The journal's id, where it is known.
+    pub(crate) journal_id: Option<Uuid>,
+    /// The result topic, read to its end if a fold is made anew.
+    pub(crate) results: Results,
 }
 
-/// Compares the fold on disk with the log; drops a fold that belongs to another log.
-pub(crate) async fn begin(bus: &BusConfig, store: &Store, writer: &Writer, partitions: i32) -> Result<Begun, RunError> {
-    let probe = LogReader::open(bus, Vec::new(), Isolation::ReadUncommitted).map_err(unavailable)?;
-    let mut begun = Begun { from: Vec::new(), ends: Vec::new() };
-    for partition in 0..partitions {
-        let (low, high) = patiently("journal watermarks", || probe.watermarks(topic::JOURNAL, partition)).await?;
-        if high == low {
-            return Err(RunError::Unavailable(format!(
-                "{}/{partition} is empty; run `unrip topics ensure`: it begins each partition with its genesis",
-                topic::JOURNAL
-            )));
-        }
-        let checkpoint = store.view(partition).and_then(|view| view.checkpoint()).map_err(state)?;
-        let next = match checkpoint {
-            None => low,
-            Some(checkpoint) => match compare(bus, partition, &checkpoint, low, high).await? {
-                Match::Same => checkpoint.next_offset,
-                Match::Other(reason) => {
-                    tracing::warn!(partition, reason, "the fold belongs to another log: it is dropped and made anew");
-                    writer.forget(partition).map_err(state)?;
-                    low
-                }
-            },
-        };
-        begun.from.push((topic::JOURNAL.to_owned(), partition, next));
-        begun.ends.push((partition, high));
-    }
-    Ok(begun)
-}
-
-enum Match {
-    Same,
-    Other(String),
-}
-
-async fn compare(bus: &BusConfig, partition: i32, fold: &Checkpoint, low: i64, high: i64) -> Result<Match, RunError> {
-    if low > fold.next_offset {
-        return Ok(Match::Other(format!("the log begins at {low}, the fold ends at {}", fold.next_offset)));
-    }
-    let first = record_at(bus, topic::JOURNAL, partition, low).await?;
-    if let (Some(known), Some(found)) = (fold.journal_id, first.as_ref().and_then(journal_id))
-        && known != found
-    {
-        return Ok(Match::Other(format!("the journal is {found}, the fold knows {known}")));
-    }
-    if fold.next_offset > high {
-        // The same journal, and shorter than what this executor has read: history is lost.
+/// Compares the folds on disk with the log: drops those of another log, and ends where history is lost that matters.
+pub(crate) async fn begin(
+    bus: &BusConfig,
+    store: &Store,
+    writer: &Writer,
+    partitions: i32,
+    skew_ms: i64,
+) -> Result<Begun, RunError> {
+    if let Some(reason) = store.reseeding().map_err(state)? {
         return Err(RunError::State(format!(
-            "{}/{partition} ends at {high}, but this executor has folded it up to {}: the journal was truncated. Nothing is \
-             dispatched. Restore the topic; only if that is impossible, remove execute.state_dir to accept the loss",
-            topic::JOURNAL,
-            fold.next_offset
+            "a re-seed of the journal was begun ({reason}) and did not reach its end: run `unrip-execute --config FILE \
+             --reseed-journal \"WHO: WHY\"` again; it goes on where it stopped"
         )));
     }
-    if fold.next_offset == low {
-        return Ok(Match::Same);
-    }
-    let last = record_at(bus, topic::JOURNAL, partition, fold.next_offset - 1).await?;
-    let found = last.map(|record| wire::read(record.offset, &record.value).placed.event_id);
-    Ok(match (fold.last_event_id, found) {
-        (Some(known), Some(found)) if known != found => {
-            Match::Other(format!("offset {} holds another record", fold.next_offset - 1))
+    let journal = Journal::look(bus, store, partitions).await?;
+    drop_others(bus, store, writer, &journal, skew_ms).await?;
+    let mut results = Results::open(bus, store, writer, partitions).await?;
+    let (mut from, mut ends, mut past) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (partition, log) in &journal.logs {
+        let fold = store.view(*partition).and_then(|view| view.checkpoint()).map_err(state)?;
+        let next = fold.map_or(log.low, |fold| fold.next_offset);
+        from.push((topic::JOURNAL.to_owned(), *partition, next));
+        ends.push((*partition, log.high));
+        if next < log.high
+            && let Some(last) = record_at(bus, topic::JOURNAL, *partition, log.high - 1).await?
+        {
+            past.insert(*partition, LogEnd { offset: log.high, appended_at: appended_at(&last) });
         }
-        _ => Match::Same,
-    })
+    }
+    if !past.is_empty() {
+        results.catch_up().await?;
+    }
+    writer.log_ends(past).map_err(state)?;
+    let journal_id = journal.id(store)?;
+    Ok(Begun { from, ends, journal_id, results })
+}
+
+/// The journal as it lies on the bus.
+pub(crate) struct Journal {
+    /// Its partitions.
+    pub(crate) logs: Vec<(i32, Log)>,
+}
+
+impl Journal {
+    /// Reads where each partition begins and ends, and what stands where its fold ends.
+    pub(crate) async fn look(bus: &BusConfig, store: &Store, partitions: i32) -> Result<Self, RunError> {
+        let probe = LogReader::open(bus, Vec::new(), Isolation::ReadUncommitted).map_err(unavailable)?;
+        let mut logs = Vec::new();
+        for partition in 0..partitions {
+            let (low, high) = patiently("journal watermarks", || probe.watermarks(topic::JOURNAL, partition)).await?;
+            if high == 0 {
+                return Err(RunError::Unavailable(format!(
+                    "{}/{partition} is empty; run `unrip topics ensure`: it begins each partition with its genesis",
+                    topic::JOURNAL
+                )));
+            }
+            let first = if low == 0 { record_at(bus, topic::JOURNAL, partition, 0).await? } else { None };
+            let journal_id = first.and_then(|record| wire::read(record.offset, record.value).journal_id);
+            let fold = store.view(partition).and_then(|view| view.checkpoint()).map_err(state)?;
+            let last = fold.map_or(-1, |fold| fold.next_offset - 1);
+            let at_fold_end = match (low..high).contains(&last) {
+                true => record_at(bus, topic::JOURNAL, partition, last).await?.filter(|record| record.offset == last),
+                false => None,
+            };
+            let at_fold_end = at_fold_end.map(|record| wire::read(record.offset, record.value).placed.event_id);
+            logs.push((partition, Log { low, high, journal_id, at_fold_end }));
+        }
+        Ok(Self { logs })
+    }
+
+    /// Whether it holds nothing but its beginnings.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.logs.iter().all(|(_, log)| log.low == 0 && log.high == 1)
+    }
+
+    /// Its id: from a genesis, or from what was folded before the genesis passed its retention.
+    fn id(&self, store: &Store) -> Result<Option<Uuid>, RunError> {
+        for (partition, log) in &self.logs {
+            let fold = store.view(*partition).and_then(|view| view.checkpoint()).map_err(state)?;
+            if let Some(id) = log.journal_id.or(fold.and_then(|fold| fold.journal_id)) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+}
+
+async fn drop_others(
+    bus: &BusConfig,
+    store: &Store,
+    writer: &Writer,
+    journal: &Journal,
+    skew_ms: i64,
+) -> Result<(), RunError> {
+    let (mut drop, mut lost): (Vec<i32>, Option<(i32, String, Stake)>) = (Vec::new(), None);
+    for (partition, log) in &journal.logs {
+        let Some(fold) = store.view(*partition).and_then(|view| view.checkpoint()).map_err(state)? else { continue };
+        let reason = match compare(&fold, log, journal.is_fresh()) {
+            Verdict::Same => continue,
+            Verdict::Other(reason) => reason,
+            Verdict::Lost(from, reason) => {
+                let newest = newest(bus, *partition, &fold, log).await?;
+                let stake =
+                    store.view(*partition).and_then(|view| Stake::of(&view, from, newest, skew_ms)).map_err(state)?;
+                let (first, why, before) = lost.take().unwrap_or((*partition, reason.clone(), Stake::default()));
+                lost = Some((first, why, before.and(stake)));
+                reason
+            }
+        };
+        tracing::warn!(partition, reason, "the fold is not of this log");
+        drop.push(*partition);
+    }
+    if let Some((partition, why, stake)) = lost.filter(|(_, _, stake)| !stake.is_nothing()) {
+        return Err(RunError::State(quarantine(topic::JOURNAL, partition, &why, stake)));
+    }
+    for partition in drop {
+        tracing::warn!(partition, "the fold is dropped and made anew from the log; nothing in it matters any more");
+        writer.forget(partition).map_err(state)?;
+    }
+    Ok(())
+}
+
+/// The newest time that the fold or the log has told.
+async fn newest(bus: &BusConfig, partition: i32, fold: &Checkpoint, log: &Log) -> Result<Timestamp, RunError> {
+    if log.high == log.low {
+        return Ok(fold.newest_append);
+    }
+    let last = record_at(bus, topic::JOURNAL, partition, log.high - 1).await?;
+    Ok(last.map_or(fold.newest_append, |last| fold.newest_append.max(appended_at(&last))))
 }
 
 /// The first record at or after an offset that is below the end.
@@ -105,15 +174,13 @@ pub(crate) async fn record_at(
     }
 }
 
-fn journal_id(record: &Record) -> Option<Uuid> {
-    match wire::read(record.offset, &record.value).entry {
-        JournalEntry::Genesis(genesis) => Some(genesis.journal_id),
-        _ => None,
-    }
-}
-
 /// Reads the journal for ever and hands it to the fold's writer.
-pub(crate) async fn tail(bus: BusConfig, from: Vec<(String, i32, i64)>, writer: Writer) -> RunError {
+pub(crate) async fn tail(
+    bus: BusConfig,
+    from: Vec<(String, i32, i64)>,
+    journal_id: Option<Uuid>,
+    writer: Writer,
+) -> RunError {
     let mut reader = match LogReader::open(&bus, from, Isolation::ReadUncommitted) {
         Ok(reader) => reader,
         Err(error) => return unavailable(error),
@@ -121,25 +188,66 @@ pub(crate) async fn tail(bus: BusConfig, from: Vec<(String, i32, i64)>, writer: 
     loop {
         match reader.next().await {
             Ok(records) => {
-                let records: Vec<LogRecord> = records.iter().map(log_record).collect();
+                let records: Vec<LogRecord> = records.into_iter().map(log_record).collect();
+                if let Some(error) = stranger(&bus, &records, journal_id).await {
+                    return error;
+                }
                 // The writer's queue is bounded: a slow disk holds this reader back, not the loop.
                 if let Err(error) = tokio::task::block_in_place(|| writer.apply(records)) {
                     return state(error);
                 }
             }
             Err(error) if error.is_retriable() => tracing::warn!(%error, "the journal is not read"),
-            Err(error) => return RunError::State(format!("the journal cannot be read on: {error}")),
+            Err(error) => {
+                return RunError::State(format!(
+                    "the journal cannot be read on: {error}. Nothing is dispatched; start again: the state is then \
+                     compared with the journal, and what is lost is named"
+                ));
+            }
         }
     }
 }
 
-fn log_record(record: &Record) -> LogRecord {
+/// A record that names another journal: this one was made anew while it was read, or another executor is mistaken.
+async fn stranger(bus: &BusConfig, records: &[LogRecord], known: Option<Uuid>) -> Option<RunError> {
+    let known = known?;
+    let other = |log: &&LogRecord| log.record.journal_id.is_some_and(|id| !id.is_nil() && id != known);
+    let log = records.iter().find(other)?;
+    match record_at(bus, topic::JOURNAL, log.partition, 0).await {
+        Ok(first) => {
+            let found = first.filter(|first| first.offset == 0);
+            let found = found.and_then(|first| wire::read(first.offset, first.value).journal_id)?;
+            (found != known).then(|| made_anew(log.partition, known, found))
+        }
+        // Its beginning has passed its retention: the id cannot be asked for.
+        Err(error) => {
+            tracing::warn!(partition = log.partition, %error, "a fence of another journal came by");
+            None
+        }
+    }
+}
+
+/// The journal was made anew under a running executor.
+pub(crate) fn made_anew(partition: i32, known: Uuid, found: Uuid) -> RunError {
+    RunError::State(format!(
+        "{}/{partition}: journal {known} was replaced by {found} while this executor ran. Nothing is dispatched; start \
+         again: the state is then compared with the journal, and what is lost is named",
+        topic::JOURNAL
+    ))
+}
+
+/// A record of the bus as the fold takes it.
+pub(crate) fn log_record(record: Record) -> LogRecord {
     LogRecord {
         partition: record.partition,
-        appended_at: Timestamp::from_millis(record.timestamp.millis().unwrap_or_default()),
+        appended_at: appended_at(&record),
         trace: record.trace().map(|trace| trace.to_string()),
-        record: wire::read(record.offset, &record.value),
+        record: wire::read(record.offset, record.value),
     }
+}
+
+pub(crate) fn appended_at(record: &Record) -> Timestamp {
+    Timestamp::from_millis(record.timestamp.millis().unwrap_or_default())
 }
 
 /// How often and how long apart a broker that is away is asked again before the service gives up.

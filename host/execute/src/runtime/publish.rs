@@ -1,19 +1,18 @@
 //! Results onto their topic, once: what is there is read first, what is missing follows in log order.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use unrip_bus::{BusConfig, Isolation, Outgoing, Producer, Transactor, TxnError, read_to_end};
-use unrip_core::event::result::TradeResult;
-use unrip_core::{CommandId, Envelope, topic};
+use unrip_core::{CommandId, topic};
 use unrip_service::RunError;
 use unrip_service::clock::Clock;
 
 use super::Input;
 use super::records::Maker;
+use super::results;
 use crate::config::Publish;
 use crate::points::{Point, reach};
 use crate::store::{Store, StoreError, Unpublished, Writer};
@@ -103,55 +102,46 @@ impl Publisher {
         };
         self.note_published().await?;
         loop {
-            let unpublished = self.store.view(self.partition)?.unpublished()?;
-            let ours = unpublished.iter().filter(|one| self.is_ours(one));
-            for batch in ours.collect::<Vec<_>>().chunks(BATCH_RECORDS_MAX) {
-                self.publish(transactor.as_ref(), batch).await?;
+            let unpublished = self.store.view(self.partition)?.unpublished(&self.maker.venue, BATCH_RECORDS_MAX)?;
+            if unpublished.is_empty() {
+                self.poke.notified().await;
+            } else {
+                self.publish(transactor.as_ref(), &unpublished).await?;
             }
-            self.poke.notified().await;
         }
-    }
-
-    /// Partitions are shared by the executors of several venues; each publishes its own.
-    fn is_ours(&self, unpublished: &Unpublished) -> bool {
-        unpublished.command.get("venue").and_then(serde_json::Value::as_str) == Some(&self.maker.venue)
     }
 
     /// Reads what is on the topic since the last look.
     async fn note_published(&self) -> Result<(), Error> {
-        let from = self.store.view(self.partition)?.checkpoint()?.map_or(0, |checkpoint| checkpoint.result_next);
+        let from = self.store.view(self.partition)?.result_next()?;
         let records =
             read_to_end(&self.bus, topic::TRADE_RESULT, self.partition, from, Isolation::ReadCommitted).await?;
-        let id = |value: &[u8]| Some(Envelope::<TradeResult>::decode(value).ok()?.payload.command_id);
-        let there: BTreeSet<CommandId> = records.iter().filter_map(|record| id(&record.value)).collect();
-        let next = records.last().map_or(from, |record| record.offset + 1);
-        self.noted(there.into_iter().collect(), next).await
+        let there = records.iter().filter_map(|record| results::command_of(&record.value)).collect();
+        self.noted(there, records.last().map(|record| record.offset + 1)).await
     }
 
-    async fn publish(&self, transactor: Option<&Transactor>, batch: &[&Unpublished]) -> Result<(), Error> {
+    async fn publish(&self, transactor: Option<&Transactor>, batch: &[Unpublished]) -> Result<(), Error> {
         let now = self.clock.now();
         let records: Result<Vec<Outgoing>, _> =
             batch.iter().map(|one| self.maker.result(self.partition, one, now)).collect();
         reach(Point::ResultCommitBefore);
-        let positions = match transactor {
-            Some(transactor) => transactor.run(records?).await?,
+        match transactor {
+            Some(transactor) => drop(transactor.run(records?).await?),
             None => {
-                let mut positions = Vec::new();
                 for record in records? {
-                    positions.push(self.producer.send(record).await?);
+                    self.producer.send(record).await?;
                 }
-                positions
             }
-        };
+        }
         reach(Point::ResultCommitAfter);
-        let next = positions.last().map_or(0, |position| position.offset + 1);
-        self.noted(batch.iter().map(|one| one.outcome.command_id).collect(), next).await?;
+        // Up to where the topic was read stays as it is: others may have written between.
+        self.noted(batch.iter().map(|one| one.outcome.command_id).collect(), None).await?;
         reach(Point::ResultNoted);
         Ok(())
     }
 
     /// Has the fold forget what is published; returns when it has, so that nothing is published twice.
-    async fn noted(&self, ids: Vec<CommandId>, next: i64) -> Result<(), Error> {
+    async fn noted(&self, ids: Vec<CommandId>, next: Option<i64>) -> Result<(), Error> {
         let (partition, writer) = (self.partition, self.writer.clone());
         Ok(tokio::task::block_in_place(move || writer.published(partition, ids, next))?)
     }

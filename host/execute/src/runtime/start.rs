@@ -15,13 +15,14 @@ use super::gates::Gates;
 use super::journal::{self, state, unavailable};
 use super::metrics::Metrics;
 use super::records::Maker;
+use super::results;
 use super::service::Service;
 use super::{INPUTS_WAITING_MAX, Input};
 use crate::config::{Config, Scheme};
 use crate::core::clock::ClockSense;
 use crate::points;
 use crate::signer::{Nep413Signer, Signer, load_seed};
-use crate::store::{Store, StoreOptions, Writer};
+use crate::store::{Store, Writer};
 use crate::venue::{Desk, Heard, Link, LinkParts};
 
 /// Pause before the broker is asked again at start.
@@ -66,8 +67,7 @@ async fn start(
     let desk = Desk::start(loaded).map_err(|error| RunError::Software(error.to_string()))?;
     conditions.0.met();
 
-    let options = StoreOptions { dir: config.execute.state_dir.to_path_buf(), map_bytes: config.execute.map_bytes };
-    let store = Store::open(&options).map_err(state)?;
+    let store = Store::open(&config.execute.store_options()).map_err(state)?;
     let told = inputs.clone();
     let writer = Writer::start(store.clone(), move |folded| {
         // The loop is gone: so is whoever wants to know.
@@ -76,7 +76,8 @@ async fn start(
     .map_err(|error| RunError::Software(error.to_string()))?;
 
     let partitions = check_topics(&config).await?;
-    let begun = journal::begin(&config.bus, &store, &writer, partitions).await?;
+    let begun = journal::begin(&config.bus, &store, &writer, partitions, config.execute.clock_skew_max_ms).await?;
+    results::follow(begun.results, inputs.clone());
     let gates = Gates::default();
     gates.follow(&config.bus).await?;
     let producer = Producer::new(&config.bus).map_err(unavailable)?;
@@ -100,7 +101,7 @@ async fn start(
 
     let (bus, from, tail_writer, failed) = (config.bus.clone(), begun.from, writer.clone(), inputs.clone());
     tokio::spawn(async move {
-        let error = journal::tail(bus, from, tail_writer).await;
+        let error = journal::tail(bus, from, begun.journal_id, tail_writer).await;
         let _ = failed.send(Input::Failed(error)).await;
     });
     let maker = Maker {

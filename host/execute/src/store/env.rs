@@ -7,12 +7,17 @@ use std::sync::Arc;
 
 use heed::types::Bytes;
 use heed::{Database, Env, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls};
-use serde::{Serialize, de::DeserializeOwned};
+
+use super::code::{Stored, decode, encode};
+use super::record::Keeping;
 
 /// Databases in the environment, with room for later ones.
 const DATABASES_MAX: u32 = 16;
 /// Layout of the databases; another one on disk is refused.
-const LAYOUT_VERSION: u32 = 1;
+const LAYOUT_VERSION: u32 = 2;
+
+/// Key of the note that a re-seed was begun.
+const RESEEDING: &[u8] = b"reseeding";
 
 /// How the store is opened.
 #[derive(Clone, Debug)]
@@ -21,6 +26,8 @@ pub struct StoreOptions {
     pub dir: PathBuf,
     /// Largest size of the store in bytes (address space, not disk).
     pub map_bytes: usize,
+    /// How long what has ended is kept.
+    pub keeping: Keeping,
 }
 
 /// Why the store cannot be used. Every variant but `Locked` and `Layout` may also mean a broken disk.
@@ -56,7 +63,7 @@ pub enum StoreError {
         /// The folder.
         dir: PathBuf,
         /// What it says.
-        found: u32,
+        found: String,
     },
     /// A value that this program did not write, or LMDB's own error.
     #[error("{dir}: the state is damaged ({reason}); delete the folder, it is made anew from the journal")]
@@ -76,6 +83,7 @@ pub enum StoreError {
 pub struct Store {
     pub(super) env: Env<WithoutTls>,
     pub(super) dbs: Dbs,
+    pub(super) keeping: Keeping,
     dir: Arc<Path>,
     map_bytes: usize,
     /// Held for the life of the process: LMDB's own locks do not keep a second writer's logic out.
@@ -95,22 +103,55 @@ pub(super) type Db = Database<Bytes, Bytes>;
 pub(super) struct Dbs {
     /// partition → `Checkpoint`.
     pub(super) checkpoints: Db,
+    /// partition → the next offset of the result topic to read.
+    pub(super) results: Db,
     /// partition, venue → `Fence`.
     pub(super) fences: Db,
     /// partition, command id → `Entry`.
     pub(super) entries: Db,
-    /// partition, SHA-256 of the idempotency key → command id.
+    /// partition, command id → nothing: claimed and not ended.
+    pub(super) open: Db,
+    /// partition, hash of the idempotency key → command id.
     pub(super) keys: Db,
     /// partition, record id → command id.
     pub(super) events: Db,
-    /// partition, command id → claim payload, while its result is unpublished.
+    /// partition, command id → claim record, until its settlement is no longer waited for.
     pub(super) claims: Db,
-    /// partition, command id → evidence payload of a fenced executor.
+    /// partition, command id → outcome record, while its claim is kept or its result is unpublished.
+    pub(super) outcomes: Db,
+    /// partition, command id → evidence record of a fenced executor.
     pub(super) evidence: Db,
-    /// partition, command id → a person's decision.
+    /// partition, command id → record of a person's decision.
     pub(super) decisions: Db,
-    /// partition, outcome offset (8 bytes, big-endian) → `Unpublished`.
+    /// partition, outcome offset (8 bytes, big-endian) → command id.
     pub(super) unpublished: Db,
+    /// partition, command id → nothing: its result was read before its outcome was folded.
+    pub(super) early: Db,
+    /// What concerns the whole store.
+    meta: Db,
+}
+
+impl Dbs {
+    /// All that belongs to the fold of a partition.
+    pub(super) fn of_fold(&self) -> [Db; 12] {
+        let Self {
+            checkpoints,
+            fences,
+            entries,
+            open,
+            keys,
+            events,
+            claims,
+            outcomes,
+            evidence,
+            decisions,
+            unpublished,
+            early,
+            results: _,
+            meta: _,
+        } = *self;
+        [checkpoints, fences, entries, open, keys, events, claims, outcomes, evidence, decisions, unpublished, early]
+    }
 }
 
 impl Store {
@@ -136,22 +177,36 @@ impl Store {
         let mut db = |name: &str| env.create_database::<Bytes, Bytes>(&mut txn, Some(name)).map_err(map);
         let dbs = Dbs {
             checkpoints: db("checkpoints")?,
+            results: db("results")?,
             fences: db("fences")?,
             entries: db("entries")?,
+            open: db("open")?,
             keys: db("keys")?,
             events: db("events")?,
             claims: db("claims")?,
+            outcomes: db("outcomes")?,
             evidence: db("evidence")?,
             decisions: db("decisions")?,
             unpublished: db("unpublished")?,
+            early: db("early")?,
+            meta: db("meta")?,
         };
-        let meta = db("meta")?;
-        let store =
-            Self { env: env.clone(), dbs, dir: dir.clone(), map_bytes: options.map_bytes, _lock: Arc::new(lock) };
-        match store.get::<u32>(&txn, meta, b"layout")? {
-            Some(LAYOUT_VERSION) => {}
-            Some(found) => return Err(StoreError::Layout { dir: options.dir.clone(), found }),
-            None => store.put(&mut txn, meta, b"layout", &LAYOUT_VERSION)?,
+        let store = Self {
+            env: env.clone(),
+            dbs,
+            keeping: options.keeping,
+            dir: dir.clone(),
+            map_bytes: options.map_bytes,
+            _lock: Arc::new(lock),
+        };
+        // A decimal text, in every layout there was.
+        match store.bytes(&txn, dbs.meta, b"layout")? {
+            Some(found) if found == LAYOUT_VERSION.to_string().as_bytes() => {}
+            Some(found) => {
+                let found = String::from_utf8_lossy(found).into_owned();
+                return Err(StoreError::Layout { dir: options.dir.clone(), found });
+            }
+            None => store.put_bytes(&mut txn, dbs.meta, b"layout", LAYOUT_VERSION.to_string().as_bytes())?,
         }
         txn.commit().map_err(map)?;
         Ok(store)
@@ -166,48 +221,63 @@ impl Store {
         map_error(&self.dir, self.map_bytes, error)
     }
 
-    pub(super) fn get<T: DeserializeOwned>(
-        &self,
-        txn: &RoTxn<'_>,
-        db: Db,
-        key: &[u8],
-    ) -> Result<Option<T>, StoreError> {
-        let bytes = db.get(txn, key).map_err(|error| self.error(error))?;
-        bytes.map(|bytes| self.decode(bytes)).transpose()
+    /// Why a re-seed of the journal was begun, if one was and did not reach its end.
+    pub fn reseeding(&self) -> Result<Option<String>, StoreError> {
+        let txn = self.read()?;
+        let found = self.bytes(&txn, self.dbs.meta, RESEEDING)?;
+        Ok(found.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
     }
 
-    pub(super) fn put<T: Serialize>(
-        &self,
-        txn: &mut RwTxn<'_>,
-        db: Db,
-        key: &[u8],
-        value: &T,
-    ) -> Result<(), StoreError> {
-        let bytes = serde_json::to_vec(value).map_err(|error| self.damaged(error.to_string()))?;
-        db.put(txn, key, &bytes).map_err(|error| self.error(error))
+    /// Notes that a re-seed begins, or that it has reached its end.
+    pub fn set_reseeding(&self, reason: Option<&str>) -> Result<(), StoreError> {
+        let mut txn = self.env.write_txn().map_err(|error| self.error(error))?;
+        match reason {
+            Some(reason) => self.put_bytes(&mut txn, self.dbs.meta, RESEEDING, reason.as_bytes())?,
+            None => drop(self.delete(&mut txn, self.dbs.meta, RESEEDING)?),
+        }
+        txn.commit().map_err(|error| self.error(error))
     }
 
-    pub(super) fn delete(&self, txn: &mut RwTxn<'_>, db: Db, key: &[u8]) -> Result<(), StoreError> {
-        db.delete(txn, key).map(|_| ()).map_err(|error| self.error(error))
+    /// How much of `execute.map_bytes` is in use, from 0 to 1.
+    pub fn used_ratio(&self) -> Result<f64, StoreError> {
+        let used = self.env.non_free_pages_size().map_err(|error| self.error(error))?;
+        Ok(used as f64 / self.map_bytes as f64)
     }
 
-    /// All values under a prefix, in key order.
-    pub(super) fn list<T: DeserializeOwned>(
+    pub(super) fn bytes<'t>(&self, txn: &'t RoTxn<'_>, db: Db, key: &[u8]) -> Result<Option<&'t [u8]>, StoreError> {
+        db.get(txn, key).map_err(|error| self.error(error))
+    }
+
+    pub(super) fn get<T: Stored>(&self, txn: &RoTxn<'_>, db: Db, key: &[u8]) -> Result<Option<T>, StoreError> {
+        self.bytes(txn, db, key)?.map(|bytes| self.decode(bytes)).transpose()
+    }
+
+    pub(super) fn put<T: Stored>(&self, txn: &mut RwTxn<'_>, db: Db, key: &[u8], value: &T) -> Result<(), StoreError> {
+        self.put_bytes(txn, db, key, &encode(value))
+    }
+
+    pub(super) fn put_bytes(&self, txn: &mut RwTxn<'_>, db: Db, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        db.put(txn, key, value).map_err(|error| self.error(error))
+    }
+
+    /// Whether there was something.
+    pub(super) fn delete(&self, txn: &mut RwTxn<'_>, db: Db, key: &[u8]) -> Result<bool, StoreError> {
+        db.delete(txn, key).map_err(|error| self.error(error))
+    }
+
+    /// The first keys and values under a prefix, in key order.
+    pub(super) fn list<'t>(
         &self,
-        txn: &RoTxn<'_>,
+        txn: &'t RoTxn<'_>,
         db: Db,
         prefix: &[u8],
-    ) -> Result<Vec<T>, StoreError> {
-        let mut values = Vec::new();
-        for item in db.prefix_iter(txn, prefix).map_err(|error| self.error(error))? {
-            let (_, bytes) = item.map_err(|error| self.error(error))?;
-            values.push(self.decode(bytes)?);
-        }
-        Ok(values)
+    ) -> Result<impl Iterator<Item = Result<(&'t [u8], &'t [u8]), StoreError>> + use<'t, '_>, StoreError> {
+        let found = db.prefix_iter(txn, prefix).map_err(|error| self.error(error))?;
+        Ok(found.map(|item| item.map_err(|error| self.error(error))))
     }
 
-    fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, StoreError> {
-        serde_json::from_slice(bytes).map_err(|error| self.damaged(error.to_string()))
+    pub(super) fn decode<T: Stored>(&self, bytes: &[u8]) -> Result<T, StoreError> {
+        decode(bytes).ok_or_else(|| self.damaged("a value of another shape".to_owned()))
     }
 
     pub(super) fn damaged(&self, reason: String) -> StoreError {

@@ -1,14 +1,19 @@
 //! The fold of the journal on disk: LMDB, one writer thread, one fsync per batch.
 //!
 //! The log is the truth and this is its image: it may be deleted and is then made anew from the log. It is written
-//! only after the log was read (apply after commit), and nothing is dispatched before it is on disk.
+//! only after the log was read (apply after commit), and nothing is dispatched before it is on disk. Beside the fold
+//! lie the records that publication, recovery and a re-seed of the journal need, until nobody can ask for them.
 
+mod batch;
+mod code;
 mod env;
 mod fold;
 mod record;
+mod sweep;
 mod writer;
 
+pub use batch::{FoldedRecord, LogRecord};
 pub use env::{Store, StoreError, StoreOptions};
-pub use fold::PartitionView;
-pub use record::{Checkpoint, KeptClaim, Unpublished};
-pub use writer::{FoldedRecord, LogRecord, Writer};
+pub use fold::{Fold, PartitionView, Reading};
+pub use record::{Checkpoint, Keeping, KeptClaim, KeptOutcome, Unpublished};
+pub use writer::{LogEnd, Writer};
