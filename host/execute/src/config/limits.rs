@@ -42,9 +42,9 @@ pub struct AssetSection {
 #[serde(rename_all = "snake_case")]
 pub enum Inventory {
     /// Never promise more than is held; an unknown balance promises nothing.
+    #[default]
     Held,
     /// For venues that tell no balances: only the limits above count.
-    #[default]
     Unchecked,
 }
 
@@ -97,7 +97,8 @@ mod tests {
         "#;
         let limits = toml::from_str::<LimitsSection>(text).unwrap().limits();
         assert_eq!(limits.assets["nep141:usdc"].per_command_max, Some(Amount(5_000_000_000)));
-        assert_eq!(limits.assets["nep141:usdc"].per_window_max, None);
+        assert!(limits.inventory);
+        assert_eq!(toml::from_str::<LimitsSection>("").unwrap().limits(), Limits::default());
         for wrong in [
             "window = 1",
             "[assets.a]\nper_command_max = 5",

@@ -75,7 +75,7 @@ impl Book {
         self.promises.insert(id, Entered { promise, ends_at });
     }
 
-    /// No byte of it left, and none will: nothing is promised. The window goes on counting it.
+    /// Nothing was signed, and nothing will be: nothing is promised. The window goes on counting it.
     pub fn release(&mut self, id: &CommandId) {
         let Some(Entered { promise, ends_at }) = self.promises.remove(id) else { return };
         self.each_tally(&promise, |tally| tally.remove(&(ends_at, *id)).is_some());

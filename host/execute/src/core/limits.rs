@@ -106,6 +106,11 @@ pub fn touches(command: &ExecuteTrade) -> [&str; 2] {
 }
 
 impl Limits {
+    /// Whether a promise with this deadline still counts, in a window or against a balance.
+    pub fn counts(&self, deadline: Timestamp, now: Timestamp) -> bool {
+        now < deadline.plus_millis(self.window_ms.max(self.balance_lag_ms + self.balance_age_ms_max))
+    }
+
     /// Why a command breaks a limit that needs no history.
     pub fn check(&self, command: &ExecuteTrade, gives: &[Reserve]) -> Option<Refused> {
         if let Some(allowed) = &self.assets_allowed

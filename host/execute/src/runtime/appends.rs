@@ -10,6 +10,7 @@ use unrip_service::RunError;
 use super::commands::find_signer;
 use super::records::evidence;
 use super::service::Service;
+use super::slot::Mark;
 use crate::core::fold::{FoldView, Head};
 use crate::core::partition::{Ending, Known};
 use crate::points::{Point, reach};
@@ -26,9 +27,9 @@ impl Service {
             incarnation: self.incarnation,
         };
         let record = self.maker.journal(partition, "fence", event_id, None, fence, now).map_err(encode)?;
-        let at = self.ctx.clock.now();
+        let mark = Mark::now(self.ctx.clock.now());
         if let Some(slot) = self.slots.get_mut(&partition) {
-            slot.written.fence(event_id, at);
+            slot.written.fence(event_id, mark);
         }
         reach(Point::FenceAppendBefore);
         self.append("fence", None, record);
@@ -198,9 +199,9 @@ impl Service {
 
     /// When the record comes back its append time is held against the clock.
     fn note_written(&mut self, partition: i32, id: CommandId, fence_offset: i64) {
-        let at = self.ctx.clock.now();
+        let mark = Mark::now(self.ctx.clock.now());
         if let Some(slot) = self.slots.get_mut(&partition) {
-            slot.written.command(id, fence_offset, at);
+            slot.written.command(id, fence_offset, mark);
         }
     }
 

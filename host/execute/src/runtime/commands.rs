@@ -1,6 +1,7 @@
 //! A command's way to its claim: judged, prepared by the module, admitted by the limits.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use unrip_bus::Record;
 use unrip_core::event::journal::Reserve;
@@ -47,7 +48,7 @@ impl Service {
                 let refusal = self.gates.refusal(&self.maker.venue, &command.payload.account);
                 let refusal = refusal.map(|code| (code.to_owned(), "the kill switch is closed".to_owned()));
                 let cause = Cause { command: *command, trace: record.trace() };
-                let held = Held { head: head.clone(), cause, envelope, claimed: None };
+                let held = Held { head: head.clone(), cause, envelope, claimed: None, taken_up: Instant::now() };
                 // A record that repeats a command keeps what is known of the first.
                 slot.held.entry(head.id).or_insert(held);
                 Incoming::Ours(head, refusal)

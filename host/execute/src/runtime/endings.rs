@@ -29,10 +29,9 @@ impl Service {
                     let ask_at = head.deadline.plus_millis(self.config.execute.clock_skew_max_ms);
                     slot.index.follow(id, ask_at, head.deadline);
                 }
-                // Never claimed, or known never to have left: nothing is promised.
-                ResultStatus::Expired => slot.book.release(&id),
+                // Never claimed, so never signed: nothing is promised.
                 _ if claim.is_none() => slot.book.release(&id),
-                // Once something was signed it stays promised until the deadline.
+                // What may have been signed stays promised until the deadline.
                 _ => {}
             }
         }

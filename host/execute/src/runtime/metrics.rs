@@ -1,6 +1,11 @@
 //! What the executor counts.
 
-use unrip_service::metrics::{Counter, CounterBy, Gauge, Registry};
+use unrip_service::metrics::{Counter, CounterBy, Gauge, Histogram, Registry};
+
+use crate::core::fold::Fact;
+
+/// Bounds of the latencies: from half a millisecond to five seconds, each 15 % above the last.
+const LATENCY_BOUNDS: (f64, f64, i32) = (0.000_5, 1.15, 66);
 
 /// What the executor counts.
 #[derive(Clone)]
@@ -10,13 +15,26 @@ pub(crate) struct Metrics {
     pub(super) statuses: CounterBy,
     pub(super) chatter: CounterBy,
     pub(super) fenced: Counter,
+    /// From asking for a claim's append to its fold on disk.
+    claims: Histogram,
+    /// From asking for a fence's append to the partition being active.
+    fences: Histogram,
+    /// From reading a command to its bytes being handed to a socket.
+    pub(super) handed: Histogram,
     pub(super) open: Gauge,
     pub(super) in_doubt: Gauge,
 }
 
 impl Metrics {
     pub(super) fn new(registry: &Registry) -> Self {
+        let latency = |name: &str, help: &str| {
+            let (first, factor, count) = LATENCY_BOUNDS;
+            registry.histogram(name, help, (0..count).map(|n| first * factor.powi(n)))
+        };
         Self {
+            claims: latency("unrip_claim_latency_seconds", "From asking for a claim's append to its fold on disk"),
+            fences: latency("unrip_fence_latency_seconds", "From asking for a fence's append to an active partition"),
+            handed: latency("unrip_dispatch_latency_seconds", "From reading a command to handing over its bytes"),
             results: registry.counter_by("unrip_results", "Outcomes in the journal", "status"),
             skips: registry.counter_by("unrip_commands_skipped", "Command records passed over", "reason"),
             statuses: registry.counter_by("unrip_trade_statuses", "Facts that end nothing", "state"),
@@ -24,6 +42,15 @@ impl Metrics {
             fenced: registry.counter("unrip_fenced", "Times that a newer executor took a partition over"),
             open: registry.gauge("unrip_commands_open", "Commands in hand"),
             in_doubt: registry.gauge("unrip_commands_in_doubt", "Commands whose outcome is unknown"),
+        }
+    }
+
+    /// An own record came back from the log.
+    pub(super) fn came_back(&self, fact: &Fact, seconds: f64) {
+        match fact {
+            Fact::Claim { .. } => self.claims.observe(seconds),
+            Fact::Fence => self.fences.observe(seconds),
+            _ => {}
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Taking up what an earlier life, or another executor, claimed and did not end.
 
+use std::time::Instant;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use unrip_core::CommandId;
+use unrip_core::event::result::ResultStatus;
 use unrip_engine::executor::Action;
 use unrip_service::RunError;
 
@@ -9,32 +12,53 @@ use super::journal::state;
 use super::records::Cause;
 use super::service::Service;
 use super::slot::{Claimed, Held};
-use crate::core::fold::FoldView;
+use crate::core::fold::{Entry, FoldView};
 use crate::core::limits::{self, Promise};
 use crate::core::wire::claimed_command;
 use crate::points::{Point, reach};
 use crate::store::KeptClaim;
 
+/// How long after its deadline an executed command of an earlier life is still asked about, in milliseconds.
+const FOLLOWED_MS_MAX: i64 = 120_000;
+
 impl Service {
-    /// Takes up every open claim of a partition.
+    /// Takes up what is claimed: open commands to be ended, executed ones to be followed, promises to be counted.
     pub(super) fn recover_claims(&mut self, partition: i32) -> Result<(), RunError> {
-        let open = self.store.view(partition).and_then(|view| view.open_claims(&self.maker.venue)).map_err(state)?;
-        for entry in open {
-            self.recover_claim(partition, &entry.head.id)?;
+        let now = self.now();
+        let ask_after_ms = self.config.execute.clock_skew_max_ms;
+        for (entry, kept) in self.store.recent_claims(partition).map_err(state)? {
+            if entry.head.venue != self.maker.venue {
+                continue;
+            }
+            let (id, deadline, open) = (entry.head.id, entry.head.deadline, entry.is_open());
+            let executed = entry.outcome.is_some_and(|outcome| outcome.status == ResultStatus::Executed);
+            let followed = executed && now < deadline.plus_millis(FOLLOWED_MS_MAX);
+            if open || followed || self.limits.counts(deadline, now) {
+                self.take_up(partition, entry, kept)?;
+            }
+            let Some(slot) = self.slots.get_mut(&partition).filter(|_| followed) else { continue };
+            slot.index.follow(id, deadline.plus_millis(ask_after_ms), deadline);
         }
         Ok(())
     }
 
     /// Takes up one claim, unless it is in hand.
     pub(super) fn recover_claim(&mut self, partition: i32, id: &CommandId) -> Result<(), RunError> {
+        let view = self.store.view(partition).map_err(state)?;
+        let (entry, kept) = (view.entry(id).map_err(state)?, view.claim(id).map_err(state)?);
+        drop(view);
+        match (entry, kept) {
+            (Some(entry), Some(kept)) => self.take_up(partition, entry, kept),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_up(&mut self, partition: i32, entry: Entry, kept: KeptClaim) -> Result<(), RunError> {
+        let id = entry.head.id;
         let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
-        if slot.held.contains_key(id) {
+        if slot.held.contains_key(&id) {
             return Ok(());
         }
-        let view = self.store.view(partition).map_err(state)?;
-        let (Some(kept), Some(entry)) = (view.claim(id).map_err(state)?, view.entry(id).map_err(state)?) else {
-            return Ok(());
-        };
         let KeptClaim { claim, trace } = kept;
         let (Some(command), Ok(unsigned)) = (claimed_command(&claim), STANDARD.decode(&claim.action_base64)) else {
             return Err(RunError::State(format!(
@@ -44,8 +68,8 @@ impl Service {
         let payload = &command.payload;
         let gives = limits::gives(payload, &claim.reserves);
         let promise = Promise { account: payload.account.clone(), gives: gives.clone(), deadline: payload.deadline };
-        slot.book.enter(*id, promise, id.time());
-        slot.index.keep(*id, &payload.venue_ref, claim.action_digest.clone());
+        slot.book.enter(id, promise, id.time());
+        slot.index.keep(id, &payload.venue_ref, claim.action_digest.clone());
         // The host holds what it promises; the module is not asked to encode it again.
         let action = Action { scheme: claim.scheme, unsigned, reserves: Vec::new() };
         let held = Held {
@@ -53,10 +77,11 @@ impl Service {
             cause: Cause { command, trace: trace.and_then(|trace| trace.parse().ok()) },
             envelope: claim.command,
             claimed: Some(Claimed { action, digest: claim.action_digest, gives }),
+            taken_up: Instant::now(),
         };
         tracing::info!(command_id = %id, partition, "taking up an open claim");
         reach(Point::ClaimTakenUp);
-        slot.held.insert(*id, held);
+        slot.held.insert(id, held);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use unrip_bus::{GroupConsumer, GroupEvent, Producer, RevokeGuard};
-use unrip_core::{ModuleRef, Timestamp, Uuid};
+use unrip_core::{CommandId, ModuleRef, Timestamp, Uuid};
 use unrip_service::{Condition, Context, RunError};
 
 use super::Input;
@@ -80,6 +80,7 @@ impl Service {
             }
         }
         let shutdown = self.ctx.shutdown.clone();
+        let mut folded = 0;
         while !missing.is_empty() {
             let input = tokio::select! {
                 () = shutdown.cancelled() => return Ok(false),
@@ -87,6 +88,7 @@ impl Service {
             };
             match input {
                 Some(Input::Folded(Ok(records))) => {
+                    folded += records.len();
                     for record in records {
                         if missing.get(&record.partition).is_some_and(|end| record.placed.offset + 1 >= *end) {
                             missing.remove(&record.partition);
@@ -97,6 +99,8 @@ impl Service {
                 None => return Ok(false),
             }
         }
+        let seconds = self.began.elapsed().as_secs_f64();
+        tracing::info!(records = folded, seconds, "journal folded");
         Ok(true)
     }
 
@@ -181,9 +185,7 @@ impl Service {
                 self.step(partition, Event::Prepared(id, preparation)).await
             }
             Input::Sent { partition, id, outcome } => {
-                if let (SendEnd::Refused(_), Some(slot)) = (outcome.end, self.slots.get_mut(&partition)) {
-                    slot.book.release(&id); // no byte of it left, and none will
-                }
+                self.note_sent(partition, &id, outcome.end);
                 self.step(partition, Event::SendEnded(id, outcome.end)).await?;
                 if outcome.answer_lost {
                     self.step(partition, Event::AnswerLost(id)).await?;
@@ -201,12 +203,20 @@ impl Service {
     async fn folded(&mut self, record: FoldedRecord) -> Result<(), RunError> {
         let FoldedRecord { partition, appended_at, placed, applied } = record;
         let written = self.slots.get_mut(&partition).and_then(|slot| slot.written.came_back(&placed));
-        if let Some(written_at) = written {
-            self.clock.measured(written_at, appended_at, self.ctx.clock.now());
+        if let Some(written) = written {
+            self.clock.measured(written.at, appended_at, self.ctx.clock.now());
+            self.metrics.came_back(&placed.fact, written.elapsed_s());
         }
         self.newest_append = self.newest_append.max(appended_at);
         self.tell_time();
         self.step(partition, Event::Folded { placed, applied, appended_at }).await
+    }
+
+    fn note_sent(&self, partition: i32, id: &CommandId, end: SendEnd) {
+        let held = self.slots.get(&partition).and_then(|slot| slot.held.get(id));
+        if let (SendEnd::Handed, Some(held)) = (end, held) {
+            self.metrics.handed.observe(held.taken_up.elapsed().as_secs_f64());
+        }
     }
 
     /// Tells the gates the time that counts, and whether the clock is in doubt.
@@ -231,7 +241,7 @@ impl Service {
         let Some(slot) = self.slots.get_mut(&partition) else { return Ok(Vec::new()) };
         let view = self.store.view(partition).map_err(state)?;
         let effects = slot.core.step(&view, event, now).map_err(state)?;
-        self.gates.set_active(partition, slot.core.is_active());
+        self.gates.set_active(partition, slot.core.may_dispatch());
         Ok(effects)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -56,30 +57,49 @@ impl RunningPublisher {
 /// Journal records on their way: when they come back they tell whether the clock is right.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    fence: Option<(Uuid, Timestamp)>,
+    fence: Option<(Uuid, Mark)>,
     /// By command: under which fence, and when first.
-    commands: BTreeMap<CommandId, (i64, Timestamp)>,
+    commands: BTreeMap<CommandId, (i64, Mark)>,
+}
+
+/// A moment by the clock, and one to count from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    pub(crate) at: Timestamp,
+    pub(crate) instant: Instant,
+}
+
+impl Mark {
+    /// A moment that is now.
+    pub(crate) fn now(at: Timestamp) -> Self {
+        Self { at, instant: Instant::now() }
+    }
+
+    /// How long ago it was.
+    pub(crate) fn elapsed_s(&self) -> f64 {
+        self.instant.elapsed().as_secs_f64()
+    }
 }
 
 impl Written {
-    pub(crate) fn fence(&mut self, event_id: Uuid, at: Timestamp) {
+    pub(crate) fn fence(&mut self, event_id: Uuid, mark: Mark) {
         if self.fence.is_none_or(|(known, _)| known != event_id) {
-            self.fence = Some((event_id, at));
+            self.fence = Some((event_id, mark));
         }
     }
 
-    pub(crate) fn command(&mut self, id: CommandId, fence_offset: i64, at: Timestamp) {
+    pub(crate) fn command(&mut self, id: CommandId, fence_offset: i64, mark: Mark) {
         // A record that is written again may come back as its first copy.
-        self.commands.entry(id).or_insert((fence_offset, at));
+        self.commands.entry(id).or_insert((fence_offset, mark));
     }
 
     /// When this record was written, if it is one of ours.
-    pub(crate) fn came_back(&mut self, placed: &Placed) -> Option<Timestamp> {
+    pub(crate) fn came_back(&mut self, placed: &Placed) -> Option<Mark> {
         match &placed.fact {
-            Fact::Fence => self.fence.take_if(|(event_id, _)| *event_id == placed.event_id).map(|(_, at)| at),
+            Fact::Fence => self.fence.take_if(|(event_id, _)| *event_id == placed.event_id).map(|(_, mark)| mark),
             Fact::Claim { head, fence_offset } | Fact::Outcome { head, fence_offset, .. } => {
                 self.commands.get(&head.id).filter(|(under, _)| under == fence_offset)?;
-                self.commands.remove(&head.id).map(|(_, at)| at)
+                self.commands.remove(&head.id).map(|(_, mark)| mark)
             }
             _ => None,
         }
@@ -97,6 +117,8 @@ pub(crate) struct Held {
     pub(crate) envelope: serde_json::Value,
     /// What is, or will be, claimed.
     pub(crate) claimed: Option<Claimed>,
+    /// When this process took it up.
+    pub(crate) taken_up: Instant,
 }
 
 /// A prepared action.
