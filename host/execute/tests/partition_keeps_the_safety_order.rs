@@ -2,121 +2,13 @@
 
 mod common;
 
+use common::bench::*;
 use common::{VENUE, at, command, placed};
-use unrip_core::event::result::{EvidenceKind, ResultStatus};
-use unrip_core::{Timestamp, Uuid};
-use unrip_execute::core::fold::{Applied, Fact, Head, MemoryFold, Placed, apply};
+use unrip_core::Uuid;
+use unrip_core::event::result::ResultStatus;
+use unrip_execute::core::fold::{Fact, Head, apply};
 use unrip_execute::core::intake::Bounds;
 use unrip_execute::core::partition::*;
-
-/// A partition, its fold and a log, in one.
-struct Bench {
-    partition: Partition,
-    fold: MemoryFold,
-    log: i64,
-    fences: u128,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self {
-            partition: Partition::new(VENUE, Bounds::default(), Timing::default()),
-            fold: MemoryFold::default(),
-            log: 0,
-            fences: 0,
-        }
-    }
-
-    fn active() -> Self {
-        let mut bench = Self::new();
-        bench.assign(at(0));
-        bench
-    }
-
-    fn assign(&mut self, now: Timestamp) -> Vec<Effect> {
-        self.fences += 1;
-        let fence_event_id = Uuid::from_u128(9_000 + self.fences);
-        let assignment = Assignment {
-            fence_event_id,
-            next_offset: 1,
-            floor: at(-1_000_000),
-            first_fence_at: None,
-            earlier_life: false,
-        };
-        assert_eq!(self.step(Event::Assigned(assignment), now), vec![Effect::AppendFence(fence_event_id)]);
-        let mut fence = placed(self.log, Fact::Fence);
-        fence.event_id = fence_event_id;
-        self.append(fence, now)
-    }
-
-    fn step(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
-        self.partition.step(&self.fold, event, now).unwrap()
-    }
-
-    fn append(&mut self, placed: Placed, now: Timestamp) -> Vec<Effect> {
-        let applied: Applied = apply(&mut self.fold, &placed).unwrap();
-        self.log = placed.offset + 1;
-        self.step(Event::Folded { placed, applied, appended_at: now }, now)
-    }
-
-    /// Appends to the log what the effects say, as a broker would.
-    fn append_all(&mut self, effects: &[Effect], now: Timestamp) -> Vec<Effect> {
-        let mut more = Vec::new();
-        for effect in effects {
-            let fact = match effect {
-                Effect::AppendClaim { id, fence_offset } => {
-                    Fact::Claim { head: self.head(id), fence_offset: *fence_offset }
-                }
-                Effect::AppendOutcome { head, fence_offset, ending } => {
-                    Fact::Outcome { head: head.clone(), fence_offset: *fence_offset, status: ending.status }
-                }
-                Effect::AppendSkip { offset, fence_offset, .. } => {
-                    Fact::Skip { command_offset: *offset, fence_offset: *fence_offset }
-                }
-                Effect::AppendEvidence { id, .. } => Fact::Evidence { id: *id },
-                _ => continue,
-            };
-            more.extend(self.append(placed(self.log, fact), now));
-        }
-        more
-    }
-
-    fn head(&self, id: &unrip_core::CommandId) -> Head {
-        let number = u128::from_be_bytes(*id.as_bytes()) & 0xffff;
-        command(number, &format!("key-{number}"))
-    }
-
-    fn receive(&mut self, head: &Head, now: Timestamp) -> Vec<Effect> {
-        self.step(Event::Command(Incoming::Ours(head.clone(), None)), now)
-    }
-
-    /// Up to the dispatch of a command.
-    fn claim(&mut self, head: &Head, now: Timestamp) -> Vec<Effect> {
-        assert_eq!(self.receive(head, now), vec![Effect::Prepare(head.id)]);
-        let claim = self.step(Event::Prepared(head.id, Preparation::Ready), now);
-        self.append_all(&claim, now)
-    }
-}
-
-fn one() -> Head {
-    command(1, "key-1")
-}
-
-fn said(status: ResultStatus) -> Ending {
-    let known = Known { kind: EvidenceKind::VenueAnswer, received_at: at(0), venue_time: None, detail: None };
-    Ending { status, code: "said".to_owned(), note: None, evidence: Some(known) }
-}
-
-fn outcome_of(effects: &[Effect]) -> Option<(ResultStatus, String)> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::AppendOutcome { ending, .. } => Some((ending.status, ending.code.clone())),
-        _ => None,
-    })
-}
-
-fn dispatches(effects: &[Effect]) -> usize {
-    effects.iter().filter(|effect| matches!(effect, Effect::Dispatch(_))).count()
-}
 
 #[test]
 fn prepares_claims_reads_back_and_only_then_dispatches() {
@@ -400,7 +292,7 @@ fn a_drain_finishes_what_is_claimed() {
     let claim = bench.step(Event::Prepared(head.id, Preparation::Ready), at(1));
     bench.step(Event::Revoked, at(2));
     assert!(!bench.partition.is_drained(), "the claim is on its way");
-    assert_eq!(bench.append_all(&claim, at(3)), vec![Effect::Dispatch(head.id)]);
+    assert_eq!(bench.append_all(&claim, at(3)), vec![Effect::Dispatch(head.id), Effect::Commit(2)]);
     bench.step(Event::SendEnded(head.id, SendEnd::NotHanded), at(4));
     assert_eq!(bench.step(Event::Tick, at(5)), vec![Effect::Dispatch(head.id)]);
     bench.step(Event::SendEnded(head.id, SendEnd::Handed), at(6));

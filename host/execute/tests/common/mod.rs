@@ -1,6 +1,8 @@
 //! Facts for the protocol's tests.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod bench;
+
 use unrip_core::event::result::ResultStatus;
 use unrip_core::{CommandId, Timestamp, Uuid};
 use unrip_execute::core::fold::{Fact, Head, Placed};

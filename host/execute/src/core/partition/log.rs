@@ -57,12 +57,12 @@ impl Partition {
         self.first_fence_at.get_or_insert(appended_at);
         match self.phase {
             Phase::Fencing { event_id, .. } if event_id == placed.event_id => {
-                self.phase = Phase::Active { event_id, fence_offset: placed.offset };
+                self.own(event_id, placed.offset);
                 self.activate(store, now, effects)?;
             }
             Phase::Active { event_id, .. } if event_id == placed.event_id => {
                 // A later copy of our own fence: from here on it is the newest.
-                self.phase = Phase::Active { event_id, fence_offset: placed.offset };
+                self.own(event_id, placed.offset);
             }
             Phase::Draining { event_id, .. } if event_id == placed.event_id => {
                 self.phase = Phase::Draining { event_id, fence_offset: placed.offset };
@@ -151,12 +151,21 @@ impl Partition {
         now: Timestamp,
         effects: &mut Effects,
     ) -> Result<(), S::Error> {
-        let (Some(own), Some(open)) = (self.fence_offset(), self.open.get_mut(&head.id)) else { return Ok(()) };
-        let Stage::Claiming { fence_offset: claimed_under } = open.stage else { return Ok(()) };
+        let active = self.is_active();
+        let (Some(own), Some(open)) = (self.fence_offset(), self.open.get_mut(&head.id)) else {
+            return Ok(());
+        };
+        let Stage::Claiming { fence_offset: claimed_under } = open.stage else {
+            return Ok(());
+        };
         if fence_offset != claimed_under {
             return Ok(()); // a zombie's claim, not ours
         }
         match why {
+            // A later copy of our own fence came between. Who drains leaves the command to the next owner.
+            Invalid::Fence if own != claimed_under && !active => {
+                self.open.remove(&head.id);
+            }
             Invalid::Fence if own != claimed_under => {
                 open.stage = Stage::Claiming { fence_offset: own };
                 effects.push(Effect::AppendClaim { id: head.id, fence_offset: own });
@@ -191,7 +200,9 @@ impl Partition {
         effects: &mut Effects,
     ) {
         let Some(own) = self.fence_offset() else { return };
-        let Some(stage) = self.open.get(&head.id).map(|open| open.stage.clone()) else { return };
+        let Some(stage) = self.open.get(&head.id).map(|open| open.stage.clone()) else {
+            return;
+        };
         match (stage, why) {
             (Stage::Ending { .. } | Stage::Adopting { .. }, Invalid::Command) => {
                 self.unjournaled.remove(&head.offset);
@@ -205,7 +216,9 @@ impl Partition {
     }
 
     pub(super) fn adopt(&mut self, entry: Entry, now: Timestamp, effects: &mut Effects) {
-        let Some(fence_offset) = self.fence_offset() else { return };
+        let Some(fence_offset) = self.fence_offset() else {
+            return;
+        };
         // What the venue said goes before what a person decided.
         let from = if entry.evidence.is_some() { Adopted::Evidence } else { Adopted::Decision };
         effects.push(from.effect(entry.head.clone(), fence_offset));

@@ -123,6 +123,8 @@ pub struct Partition {
     bounds: Bounds,
     timing: Timing,
     phase: Phase,
+    /// Our last fence, also while a newer one of ours is under way.
+    last_fence: Option<i64>,
     floor: Timestamp,
     first_fence_at: Option<Timestamp>,
     earlier_life: bool,
@@ -153,6 +155,7 @@ impl Partition {
             bounds,
             timing,
             phase: Phase::Standby,
+            last_fence: None,
             floor: Timestamp::from_micros(0),
             first_fence_at: None,
             earlier_life: false,
@@ -235,6 +238,7 @@ impl Partition {
         self.committed = assignment.next_offset;
         self.unjournaled.clear();
         self.skips.clear();
+        self.keep_what_was_heard(effects);
         // What was not handed over under an older fence belongs to the log now; what was, may still be answered.
         self.open.retain(|_, open| matches!(open.stage, Stage::Dispatching | Stage::Awaiting(_)));
         self.phase = Phase::Fencing { event_id: assignment.fence_event_id, at: now };
@@ -260,12 +264,21 @@ impl Partition {
         self.skips.clear();
     }
 
+    fn own(&mut self, event_id: Uuid, fence_offset: i64) {
+        self.phase = Phase::Active { event_id, fence_offset };
+        self.last_fence = Some(fence_offset);
+    }
+
     /// An outcome that is on its way may come too late to count. What the venue said must not be lost with it: the owner
     /// could only ask, and an acceptance that never settles leaves nothing to be found.
     fn keep_what_was_heard(&self, effects: &mut Effects) {
-        let Some(fence_offset) = self.fence_offset() else { return };
+        let Some(fence_offset) = self.fence_offset() else {
+            return;
+        };
         for (id, open) in &self.open {
-            let Stage::Ending { ending, .. } = &open.stage else { continue };
+            let Stage::Ending { ending, .. } = &open.stage else {
+                continue;
+            };
             let kind = ending.evidence.as_ref().map(|known| known.kind);
             if matches!(kind, Some(EvidenceKind::VenueAnswer | EvidenceKind::VenueQuery)) {
                 effects.push(Effect::AppendEvidence { id: *id, fence_offset, ending: ending.clone() });

@@ -33,12 +33,13 @@ impl Partition {
         }
         match self.phase {
             Phase::Active { .. } | Phase::Draining { .. } => self.end(*id, ending, now, effects),
-            Phase::Fenced { fence_offset } => {
-                effects.push(Effect::AppendEvidence { id: *id, fence_offset, ending });
+            // Also between two fences of ours: whoever owns the partition next adopts it.
+            Phase::Fenced { .. } | Phase::Fencing { .. } | Phase::Standby => {
+                if let Some(fence_offset) = self.last_fence {
+                    effects.push(Effect::AppendEvidence { id: *id, fence_offset, ending });
+                }
                 self.open.remove(id);
             }
-            // Between two fences of ours: the doubt that follows asks the venue.
-            Phase::Fencing { .. } | Phase::Standby => {}
         }
     }
 
@@ -46,18 +47,17 @@ impl Partition {
         let Some(open) = self.open.get(id) else { return };
         if matches!(open.stage, Stage::Dispatching | Stage::Awaiting(_)) {
             let head = open.head.clone();
-            if matches!(self.phase, Phase::Draining { .. }) {
-                self.open.remove(id); // the log holds its claim: the next owner asks
-            }
             self.doubt(head, effects);
         }
     }
 
     pub(super) fn doubt(&mut self, head: Head, effects: &mut Effects) {
-        if !self.is_active() {
-            return; // the next owner asks
-        }
         let id = head.id;
+        if !self.is_active() {
+            // The log holds its claim: the next owner asks, and if that is us again, it begins as a doubt.
+            self.open.remove(&id);
+            return;
+        }
         self.open.insert(id, Open { head, stage: Stage::Doubt(None) });
         effects.push(Effect::SayInDoubt(id));
         effects.push(Effect::Resolve(id));
@@ -74,7 +74,9 @@ impl Partition {
     }
 
     pub(super) fn end(&mut self, id: CommandId, ending: Ending, now: Timestamp, effects: &mut Effects) {
-        let Some(fence_offset) = self.fence_offset() else { return };
+        let Some(fence_offset) = self.fence_offset() else {
+            return;
+        };
         let Some(open) = self.open.get_mut(&id) else { return };
         open.stage = Stage::Ending { at: now, ending: ending.clone() };
         effects.push(Effect::AppendOutcome { head: open.head.clone(), fence_offset, ending });
