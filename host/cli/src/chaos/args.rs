@@ -86,6 +86,8 @@ pub enum FaultKind {
     Point,
     /// `kill -9` of an executor at any time.
     Random,
+    /// `kill -9` of an executor, and its durable state deleted: the journal gives it back.
+    State,
     /// SIGSTOP, and SIGCONT later: shorter and longer than the group's patience.
     Stop,
     /// Executors are asked to stop and started again every second.

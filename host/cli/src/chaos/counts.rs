@@ -7,7 +7,7 @@ use serde::Serialize;
 /// The counts.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Counts {
-    /// `kill -9` by kind: `point`, `random`, `broker`, or the service.
+    /// `kill -9` by kind: `point`, `random`, `state` (and its state deleted), `broker`, or the service.
     pub kills: BTreeMap<String, u64>,
     /// Executors that stood for a while, by what stopped them: `point` or `random`.
     pub pauses: BTreeMap<String, u64>,

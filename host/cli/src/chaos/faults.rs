@@ -23,6 +23,13 @@ impl Campaign<'_> {
                     self.kill(&name, "random", now);
                 }
             }
+            Fault::LoseState { victim } => {
+                if let Some(name) = self.executor(*victim) {
+                    self.kill(&name, "state", now);
+                    // What is not there is lost already.
+                    std::fs::remove_dir_all(self.stack.dir.join("state").join(&name)).ok();
+                }
+            }
             Fault::KillService { victim } => {
                 let others: Vec<String> = self
                     .members

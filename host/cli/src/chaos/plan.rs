@@ -16,6 +16,11 @@ pub enum Fault {
         /// Whom.
         victim: u64,
     },
+    /// `kill -9` of an executor, and its state is deleted.
+    LoseState {
+        /// Whom.
+        victim: u64,
+    },
     /// `kill -9` of another service.
     KillService {
         /// Whom, counted round them.
@@ -102,8 +107,9 @@ type Draw = fn(&mut Rng, u64) -> Fault;
 impl Plan {
     /// The plan of a seed. `session_ms`: the group's patience with a member.
     pub fn new(seed: u64, session_ms: u64, wants: impl Fn(FaultKind) -> bool) -> Self {
-        let all: [(FaultKind, u64, Draw); 8] = [
+        let all: [(FaultKind, u64, Draw); 9] = [
             (FaultKind::Random, 26, |rng, _| Fault::Kill { victim: rng.next() }),
+            (FaultKind::State, 3, |rng, _| Fault::LoseState { victim: rng.next() }),
             (FaultKind::Stop, 16, pause),
             (FaultKind::Rebalance, 6, |rng, _| Fault::Storm { ms: rng.between(3_000, 8_000) }),
             (FaultKind::Rolling, 4, |_, _| Fault::Rolling),
@@ -178,6 +184,7 @@ mod tests {
         let all = faults(1, |_| true);
         let has = |wanted: fn(&Fault) -> bool| all.iter().any(|(_, fault)| wanted(fault));
         assert!(has(|fault| matches!(fault, Fault::Kill { .. })));
+        assert!(has(|fault| matches!(fault, Fault::LoseState { .. })));
         assert!(has(|fault| matches!(fault, Fault::KillService { .. })));
         assert!(has(|fault| matches!(fault, Fault::Pause { ms, .. } if *ms < 1_000)));
         assert!(has(|fault| matches!(fault, Fault::Pause { ms, .. } if *ms > 1_000)));
