@@ -21,6 +21,8 @@ use super::{Awaited, Desk, Facts, Heard};
 
 /// The shortest pause between two askings of a standing question, in milliseconds.
 const QUESTION_EVERY_MS_MIN: u32 = 100;
+/// The longest pause after an asking that was not answered, or not with sense: a fact that is missing holds all up.
+const QUESTION_RETRY: Duration = Duration::from_millis(1_000);
 /// Answers that are awaited at once; beyond it nothing is sent.
 pub(super) const AWAITED_MAX: usize = 65_536;
 
@@ -240,6 +242,7 @@ impl Link {
             }
             let asked_at = clock.now();
             let answer = self.ask(question.query.clone()).await;
+            let mut in_vain = answer.1.is_none();
             let Some(read) = self.desk.ask(move |executor| executor.read(&Inbound::Response(answer))).await else {
                 return;
             };
@@ -248,11 +251,20 @@ impl Link {
                     for statement in statements {
                         match statement {
                             Statement::Fact((name, value)) => self.facts.set(name, value, asked_at),
-                            other => tracing::debug!(?other, "a standing question's answer said something else"),
+                            other => {
+                                in_vain |= matches!(other, Statement::Unrecognised(_));
+                                tracing::debug!(?other, "a standing question's answer said something else");
+                            }
                         }
                     }
                 }
-                Err(fault) => tracing::error!(%fault, "the module could not read a standing question's answer"),
+                Err(fault) => {
+                    in_vain = true;
+                    tracing::error!(%fault, "the module could not read a standing question's answer");
+                }
+            }
+            if in_vain {
+                interval.reset_after(every.min(QUESTION_RETRY));
             }
         }
     }
