@@ -1,398 +1,366 @@
-//! The world of the search: everything outside the core, small enough to be explored.
+//! The model: which steps the world can take, and what each does.
 
-#![allow(unreachable_pub, reason = "a test of its own")]
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{Hash, Hasher};
-
-use unrip_core::event::result::{EvidenceKind, ResultStatus};
-use unrip_core::{CommandId, Timestamp, Uuid};
-use unrip_execute::core::fold::{Fact, Head, MemoryFold, Placed, apply};
+use stateright::{Model, Property};
+use unrip_core::CommandId;
+use unrip_execute::core::fold::{Fact, Head};
 use unrip_execute::core::intake::Bounds;
 use unrip_execute::core::partition::*;
 
-use crate::common::{VENUE, at, command};
+use super::executor::Process;
+use super::log::{Draft, Log};
+use super::mutants::Mutant;
+use super::shared::Shared;
+use super::state::*;
+use crate::common::{VENUE, at, placed};
 
-/// How often each fault may happen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Budget {
-    pub assigns: u8,
-    pub crashes: u8,
-    pub node_losses: u8,
-    pub drops: u8,
+/// A record of the command topic.
+#[derive(Clone, Debug)]
+pub enum Record {
+    Ours(Head),
+    /// Of another venue.
+    Foreign,
+    Poison,
 }
 
-/// A protocol that is wrong in one way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Broken {
-    Nothing,
-    EarlyVerdict,
-    VenueIgnoresExpiry,
-    CommitOnRead,
-    ForgetsHistory,
-    DispatchOnAppend,
-    NoKey,
-}
-
-/// A walk mostly works; faults and time are rarer, or nothing would ever get far.
-const WORK: u64 = 24;
-const FAULT: u64 = 4;
-const TIME: u64 = 1;
-
-/// Before `dispatch_by`, between it and the deadline, after the deadline.
-const TIMES: [i64; 3] = [1, 3_001, 66_000];
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Executor {
-    core: Partition,
-    /// Survives a crash (it is LMDB), not a node loss.
-    fold: MemoryFold,
-    folded: usize,
-    next_read: usize,
-    /// Dispatch was asked for; the gate was not asked yet.
-    to_send: BTreeSet<CommandId>,
-    /// The gate said yes; the process may be paused right before the write.
-    writing: BTreeSet<CommandId>,
-    /// Sent by this process; the answer may still come.
-    awaiting: BTreeSet<CommandId>,
-    asking: BTreeSet<CommandId>,
-}
-
-#[derive(Clone)]
+/// A world with its first state.
+#[derive(Clone, Debug)]
 pub struct World {
-    commands: Vec<Head>,
-    broken: Broken,
-    budget: Budget,
-    time: usize,
-    log: Vec<Placed>,
-    /// Appends under way: they may land at any time, also after their writer is gone.
-    flying: Vec<Placed>,
-    executors: [Executor; 2],
-    committed: i64,
-    fences: u128,
-    sends: BTreeMap<CommandId, u8>,
-    accepted: BTreeSet<CommandId>,
-    by_question: bool,
-    steps: Vec<String>,
-    /// How likely a walk takes the step that led here.
-    pub weight: u64,
+    pub name: &'static str,
+    pub topic: Vec<Record>,
+    pub executors: usize,
+    pub budget: Budget,
+    /// What takes time is a step of its own: preparations, gates, the wire, single records, publication, commits. Else
+    /// these follow at once, so that more of the rest can be explored.
+    pub slow: bool,
+    /// The venue can be asked; else a doubt ends `unresolved`.
+    pub can_ask: bool,
+    pub mutant: Option<Mutant>,
+    /// Properties to be found true somewhere.
+    pub wants: &'static [&'static str],
+    /// The only promise to look at, where a mutant must break that one.
+    pub only: Option<&'static str>,
 }
 
-impl Hash for World {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.budget, self.time, &self.log, &self.flying, &self.executors).hash(state);
-        (self.committed, &self.sends, &self.accepted).hash(state);
-    }
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    Time,
+    Land(usize),
+    Drop(usize),
+    Duplicate(usize),
+    ForeignFence,
+    Assign(usize),
+    Steal(usize),
+    Revoke(usize),
+    Release(usize),
+    Lose(usize),
+    Crash(usize),
+    LoseNode(usize),
+    Fold(usize),
+    FoldAll(usize),
+    Read(usize),
+    Prepared(usize, CommandId),
+    NotYet(usize, CommandId),
+    Tick(usize),
+    Retry(usize),
+    RetryEarly(usize),
+    Gate(usize, CommandId),
+    Halt(usize, CommandId),
+    Unready(usize, CommandId),
+    Write(usize, CommandId),
+    Break(usize, CommandId, bool),
+    Arrive(CommandId),
+    Answer(usize, CommandId),
+    LoseAnswer(usize, CommandId),
+    Timeout(usize, CommandId),
+    Ask(usize, CommandId),
+    Publish(usize),
+    Commit(usize),
+    Decide(CommandId),
 }
 
 impl World {
-    pub fn new(commands: u128, one_key: bool, budget: Budget, broken: Broken) -> Self {
-        let key = |number| if one_key { "key".to_owned() } else { format!("key-{number}") };
-        let commands = (1..=commands).map(|number| Head { offset: number as i64 - 1, ..command(number, &key(number)) });
-        let executor = Executor {
-            core: fresh(),
-            fold: MemoryFold::default(),
-            folded: 0,
-            next_read: 0,
-            to_send: BTreeSet::new(),
-            writing: BTreeSet::new(),
-            awaiting: BTreeSet::new(),
-            asking: BTreeSet::new(),
-        };
-        Self {
-            commands: commands.collect(),
-            broken,
-            budget,
-            time: 0,
-            log: Vec::new(),
-            flying: Vec::new(),
-            executors: [executor.clone(), executor],
-            committed: 0,
-            fences: 0,
-            sends: BTreeMap::new(),
-            accepted: BTreeSet::new(),
-            by_question: false,
-            steps: Vec::new(),
-            weight: 0,
-        }
+    pub fn heads(&self) -> impl Iterator<Item = &Head> {
+        self.topic.iter().filter_map(|record| match record {
+            Record::Ours(head) => Some(head),
+            _ => None,
+        })
     }
 
-    pub fn sent_once(&self) -> bool {
-        !self.sends.is_empty()
+    /// What a record of the topic is the first of its id.
+    pub fn first(&self, id: &CommandId) -> Option<&Head> {
+        self.heads().find(|head| head.id == *id)
     }
 
-    pub fn ended_by_question(&self) -> bool {
-        self.by_question
-    }
-
-    pub fn path(&self) -> String {
-        self.steps.join("\n")
-    }
-
-    /// What must hold in every state.
-    pub fn violation(&self) -> Option<String> {
-        if let Some((id, _)) = self.sends.iter().find(|(_, sends)| **sends > 1) {
-            return Some(format!("{id} was sent twice"));
-        }
-        let keys: Vec<&str> = self
-            .commands
-            .iter()
-            .filter(|head| self.sends.contains_key(&head.id))
-            .map(|head| head.idempotency_key.as_str())
-            .collect();
-        if keys.iter().collect::<BTreeSet<_>>().len() < keys.len() {
-            return Some("an idempotency key was sent twice".to_owned());
-        }
-        let mut truth = MemoryFold::default();
-        self.log.iter().for_each(|placed| drop(self.apply(&mut truth, placed)));
-        for entry in truth.entries() {
-            let Some(outcome) = entry.outcome else { continue };
-            let accepted = self.accepted.contains(&entry.head.id);
-            if (outcome.status == ResultStatus::Executed) != accepted {
-                return Some(format!("{} ended {:?}, accepted: {accepted}", entry.head.id, outcome.status));
+    fn faults(&self, state: &State, actions: &mut Vec<Action>) {
+        let left = &state.left;
+        for index in 0..state.flying.len() {
+            if left.drops > 0 {
+                actions.push(Action::Drop(index));
+            }
+            if left.duplicates > 0 {
+                actions.push(Action::Duplicate(index));
             }
         }
-        let known: BTreeSet<i64> = truth.entries().map(|entry| entry.head.offset).collect();
-        (0..self.committed)
-            .find(|offset| !known.contains(offset))
-            .map(|offset| format!("offset {offset} was committed and is in no journal"))
-    }
-
-    fn apply(&self, fold: &mut MemoryFold, placed: &Placed) -> unrip_execute::core::fold::Applied {
-        let mut placed = placed.clone();
-        if let Fact::Claim { head, .. } = &mut placed.fact
-            && self.broken == Broken::NoKey
-        {
-            head.idempotency_key = head.id.to_string();
+        if left.foreign > 0 {
+            actions.push(Action::ForeignFence);
         }
-        apply(fold, &placed).unwrap()
-    }
-
-    pub fn successors(&self) -> Vec<World> {
-        let mut next = Vec::new();
-        if self.time + 1 < TIMES.len() {
-            let mut world = self.after(format!("time {}", self.time + 1));
-            world.time += 1;
-            world.weight = TIME;
-            next.push(world);
-        }
-        for index in 0..self.flying.len() {
-            next.push(self.landed(index));
-            if self.budget.drops > 0 {
-                let mut world = self.after(format!("drop {:?}", self.flying[index].fact));
-                world.budget.drops -= 1;
-                world.weight = FAULT;
-                world.flying.remove(index);
-                next.push(world);
+        for (who, executor) in state.executors.iter().enumerate() {
+            let is_owner = state.owner == Some(who);
+            if left.steals > 0 && state.owner.is_some() && !is_owner {
+                actions.push(Action::Steal(who));
             }
-        }
-        for who in 0..2 {
-            self.faults(who, &mut next);
-            self.works(who, &mut next);
-        }
-        next
-    }
-
-    fn landed(&self, index: usize) -> World {
-        let mut world = self.after(format!("land {:?}", self.flying[index].fact));
-        let mut placed = world.flying.remove(index);
-        placed.offset = world.log.len() as i64;
-        world.log.push(placed);
-        world
-    }
-
-    fn faults(&self, who: usize, next: &mut Vec<World>) {
-        if self.budget.assigns > 0 {
-            let mut world = self.after(format!("{who}: assigned"));
-            world.budget.assigns -= 1;
-            world.weight = FAULT;
-            world.fences += 1;
-            let assignment = Assignment {
-                fence_event_id: Uuid::from_u128(world.fences),
-                next_offset: world.committed,
-                floor: at(-1_000_000),
-                first_fence_at: None,
-                earlier_life: false,
-            };
-            world.executors[who].next_read = usize::try_from(world.committed).unwrap();
-            world.step(who, Event::Assigned(assignment));
-            next.push(world);
-        }
-        let began = self.executors[who].core != fresh();
-        for (left, loses_disk) in [(self.budget.crashes, false), (self.budget.node_losses, true)] {
-            if left == 0 || !began {
-                continue;
+            if left.revokes > 0 && is_owner && !executor.host.leaving {
+                actions.push(Action::Revoke(who));
             }
-            let mut world = self.after(format!("{who}: crash, disk lost: {loses_disk}"));
-            if loses_disk {
-                world.budget.node_losses -= 1
-            } else {
-                world.budget.crashes -= 1
-            }
-            world.weight = FAULT;
-            let executor = &mut world.executors[who];
-            executor.core = fresh();
-            executor.next_read = 0;
-            for doing in [&mut executor.to_send, &mut executor.writing, &mut executor.awaiting, &mut executor.asking] {
-                doing.clear();
-            }
-            if loses_disk || self.broken == Broken::ForgetsHistory {
-                executor.fold = MemoryFold::default();
-                executor.folded = 0;
-            }
-            if self.broken == Broken::ForgetsHistory {
-                executor.folded = world.log.len();
-            }
-            next.push(world);
-        }
-    }
-
-    fn works(&self, who: usize, next: &mut Vec<World>) {
-        let executor = &self.executors[who];
-        if let Some(placed) = self.log.get(executor.folded) {
-            let mut world = self.after(format!("{who}: folds {:?}", placed.fact));
-            let mut fold = std::mem::take(&mut world.executors[who].fold);
-            let applied = self.apply(&mut fold, placed);
-            world.executors[who].fold = fold;
-            world.executors[who].folded += 1;
-            world.step(who, Event::Folded { placed: placed.clone(), applied, appended_at: at(0) });
-            next.push(world);
-        }
-        if let Some(head) = self.commands.get(executor.next_read).filter(|_| executor.core.is_active()) {
-            let mut world = self.after(format!("{who}: reads {}", head.id));
-            world.executors[who].next_read += 1;
-            if self.broken == Broken::CommitOnRead {
-                world.committed = world.committed.max(head.offset + 1);
-            }
-            world.step(who, Event::Command(Incoming::Ours(head.clone(), None)));
-            next.push(world);
-        }
-        let mut ticked = self.after(format!("{who}: tick"));
-        ticked.step(who, Event::Tick);
-        if ticked.executors[who] != *executor || ticked.flying.len() > self.flying.len() {
-            next.push(ticked);
-        }
-        for id in &executor.to_send {
-            let mut world = self.after(format!("{who}: gate for {id}"));
-            world.executors[who].to_send.remove(id);
-            let late = self.now() >= at(3_000);
-            if self.broken == Broken::DispatchOnAppend || (executor.core.is_active() && !late) {
-                world.executors[who].writing.insert(*id);
-            } else {
-                let end = if late { SendEnd::NotHanded } else { SendEnd::Refused("gate_closed") };
-                world.step(who, Event::SendEnded(*id, end));
-            }
-            next.push(world);
-        }
-        for id in &executor.writing {
-            let mut world = self.after(format!("{who}: writes {id}"));
-            world.executors[who].writing.remove(id);
-            world.executors[who].awaiting.insert(*id);
-            *world.sends.entry(*id).or_default() += 1;
-            // The venue enforces the expiry inside the signed payload.
-            if self.time < 2 || self.broken == Broken::VenueIgnoresExpiry {
-                world.accepted.insert(*id);
-            }
-            world.step(who, Event::SendEnded(*id, SendEnd::Handed));
-            next.push(world);
-        }
-        for id in &executor.awaiting {
-            for lost in [false, true] {
-                let mut world = self.after(format!("{who}: answer for {id}, lost: {lost}"));
-                world.executors[who].awaiting.remove(id);
-                let accepted = self.accepted.contains(id);
-                let event = match (lost, accepted) {
-                    (true, _) => Event::AnswerLost(*id),
-                    (false, true) => Event::Heard(*id, ending(ResultStatus::Executed)),
-                    (false, false) => Event::Heard(*id, ending(ResultStatus::Rejected)),
-                };
-                world.step(who, event);
-                next.push(world);
-            }
-        }
-        for id in &executor.asking {
-            let mut world = self.after(format!("{who}: asks about {id}"));
-            world.executors[who].asking.remove(id);
-            let past = self.time == 2 || self.broken == Broken::EarlyVerdict;
-            let resolution = match (self.accepted.contains(id), past) {
-                (true, _) => Resolution::Final(ending(ResultStatus::Executed)),
-                (false, true) => Resolution::Final(ending(ResultStatus::NotExecuted)),
-                (false, false) => Resolution::WaitUntil(at(TIMES[(self.time + 1).min(2)])),
-            };
-            world.by_question |= matches!(resolution, Resolution::Final(_));
-            world.step(who, Event::Resolved(*id, resolution));
-            next.push(world);
-        }
-    }
-
-    fn step(&mut self, who: usize, event: Event) {
-        let now = self.now();
-        let executor = &mut self.executors[who];
-        let effects = executor.core.step(&executor.fold, event, now).unwrap();
-        for effect in effects {
-            self.perform(who, effect);
-        }
-    }
-
-    fn perform(&mut self, who: usize, effect: Effect) {
-        match effect {
-            Effect::AppendFence(event_id) => self.fly(event_id, Fact::Fence),
-            Effect::Prepare(id) => self.step(who, Event::Prepared(id, Preparation::Ready)),
-            Effect::AppendClaim { id, fence_offset } => {
-                let head = self.commands.iter().find(|head| head.id == id).unwrap().clone();
-                self.fly(Uuid::nil(), Fact::Claim { head, fence_offset });
-                if self.broken == Broken::DispatchOnAppend {
-                    self.executors[who].to_send.insert(id);
+            let began = !executor.is_idle();
+            for (left, action) in [
+                (left.losses, Action::Lose(who)),
+                (left.crashes, Action::Crash(who)),
+                (left.node_losses, Action::LoseNode(who)),
+            ] {
+                if left > 0 && began {
+                    actions.push(action);
                 }
             }
-            Effect::Dispatch(id) if self.broken != Broken::DispatchOnAppend => {
-                self.executors[who].to_send.insert(id);
+            if left.retries > 0 && began {
+                actions.push(Action::RetryEarly(who));
             }
-            Effect::AppendOutcome { head, fence_offset, ending } => {
-                self.fly(Uuid::nil(), Fact::Outcome { head, fence_offset, status: ending.status });
+            let host = &executor.host;
+            for (left, ids, action) in [
+                (left.halts, &host.ordered, Action::Halt as fn(usize, CommandId) -> Action),
+                (left.unready, &host.ordered, Action::Unready),
+                (left.timeouts, &host.awaiting, Action::Timeout),
+                (left.not_yet, &host.preparing, Action::NotYet),
+            ] {
+                if left > 0 {
+                    actions.extend(ids.iter().map(|id| action(who, *id)));
+                }
             }
-            Effect::AdoptEvidence { head, fence_offset } => {
-                let executed = self.accepted.contains(&head.id);
-                let status = if executed { ResultStatus::Executed } else { ResultStatus::Rejected };
-                self.fly(Uuid::nil(), Fact::Outcome { head, fence_offset, status });
+            if left.breaks > 0 {
+                for arrives in [false, true] {
+                    actions.extend(host.writing.iter().map(|id| Action::Break(who, *id, arrives)));
+                }
             }
-            Effect::AppendEvidence { id, .. } => self.fly(Uuid::nil(), Fact::Evidence { id }),
-            Effect::AppendSkip { offset, fence_offset, .. } => {
-                self.fly(Uuid::nil(), Fact::Skip { command_offset: offset, fence_offset });
-            }
-            Effect::Resolve(id) => {
-                self.executors[who].asking.insert(id);
-            }
-            Effect::Commit(offset) => self.committed = self.committed.max(offset),
-            Effect::Rejoin => self.step(who, Event::Lost),
-            _ => {}
+        }
+        if left.decisions > 0 {
+            let decidable = |id: &CommandId| state.venue.accepted.contains(id) || state.time + 1 == TIMES.len();
+            let open = state.log.reading.claims.iter().map(|claim| claim.head.id);
+            actions.extend(open.filter(decidable).map(Action::Decide));
         }
     }
 
-    fn fly(&mut self, event_id: Uuid, fact: Fact) {
-        self.flying.push(Placed { offset: -1, event_id, venue: VENUE.to_owned(), fact });
+    /// What happens without faults.
+    pub fn work(&self, state: &State, actions: &mut Vec<Action>) {
+        actions.extend((0..state.flying.len()).map(Action::Land));
+        actions.extend(state.venue.wire.iter().map(|id| Action::Arrive(*id)));
+        for (who, executor) in state.executors.iter().enumerate() {
+            let host = &executor.host;
+            match state.log.records.len() - executor.folded {
+                // It folds when it has a part to play: until then nobody can tell the difference.
+                _ if executor.is_idle() => {}
+                0 => {}
+                1 => actions.push(Action::FoldAll(who)),
+                _ if self.slow => actions.extend([Action::Fold(who), Action::FoldAll(who)]),
+                _ => actions.push(Action::FoldAll(who)),
+            }
+            let all = |ids: &std::collections::BTreeSet<CommandId>, action: fn(usize, CommandId) -> Action| {
+                ids.iter().map(|id| action(who, *id)).collect::<Vec<_>>()
+            };
+            actions.extend(all(&host.preparing, Action::Prepared));
+            actions.extend(all(&host.ordered, Action::Gate));
+            actions.extend(all(&host.writing, Action::Write));
+            let answered = |id: &CommandId| state.venue.accepted.contains(id) || state.venue.refused.contains(id);
+            let awaiting = host.awaiting.iter().filter(|id| answered(id));
+            actions.extend(awaiting.map(|id| Action::Answer(who, *id)));
+            actions.extend(all(&host.asking, Action::Ask));
+            if host.publisher.as_ref().is_some_and(|publisher| !publisher.ready || publisher.poked) {
+                actions.push(Action::Publish(who));
+            }
+            if executor.core.is_active() && host.next_read < self.topic.len() {
+                actions.push(Action::Read(who));
+            }
+            if host.commit.is_some() {
+                actions.push(Action::Commit(who));
+            }
+            actions.push(Action::Tick(who));
+            let is_quiet = !state.flying.iter().any(|flying| flying.from == who);
+            if is_quiet && state.log.records.len() == executor.folded && host.retried < RETRIES_MAX {
+                actions.push(Action::Retry(who));
+            }
+            if host.leaving {
+                actions.push(Action::Release(who));
+            }
+            if state.owner.is_none() {
+                actions.push(Action::Assign(who));
+            }
+            actions.extend(all(&host.awaiting, Action::LoseAnswer));
+        }
+        if state.time + 1 < TIMES.len() {
+            actions.push(Action::Time);
+        }
     }
 
-    fn now(&self) -> Timestamp {
-        at(TIMES[self.time])
+    fn on(&self, state: &mut State, action: &Action) -> Option<()> {
+        match action {
+            Action::Time => state.time += 1,
+            Action::Land(index) => {
+                let flying = state.flying.remove(*index);
+                state.log = Shared::new(state.log.append(&flying.draft, self.mutant));
+            }
+            Action::Drop(index) => {
+                state.left.drops -= 1;
+                state.flying.remove(*index);
+            }
+            Action::Duplicate(index) => {
+                state.left.duplicates -= 1;
+                let copy = state.flying[*index].clone();
+                state.flying.push(copy);
+            }
+            Action::ForeignFence => {
+                state.left.foreign -= 1;
+                let mut fence = placed(0, Fact::Fence);
+                (fence.venue, fence.event_id) = ("another-venue".to_owned(), unrip_core::Uuid::from_u128(u128::MAX));
+                let draft = Draft { placed: fence, said: None, code: String::new() };
+                state.log = Shared::new(state.log.append(&draft, self.mutant));
+            }
+            Action::Arrive(id) => self.arrive(state, id),
+            Action::Decide(id) => self.decide(state, id),
+            other => return self.on_executor(state, other),
+        }
+        Some(())
     }
 
-    fn after(&self, step: String) -> World {
-        let mut world = self.clone();
-        world.steps.push(step);
-        world.weight = WORK;
-        world
+    /// The venue enforces the expiry inside the signed payload.
+    pub fn arrive(&self, state: &mut State, id: &CommandId) {
+        state.venue.wire.retain(|other| other != id);
+        if state.time + 1 < TIMES.len() || self.mutant == Some(Mutant::VenueIgnoresExpiry) {
+            state.venue.accepted.insert(*id);
+        } else {
+            state.venue.refused.insert(*id);
+        }
+    }
+
+    /// A person looks at the venue and says what is true.
+    fn decide(&self, state: &mut State, id: &CommandId) {
+        state.left.decisions -= 1;
+        let said = super::venue::truth(&state.venue, id);
+        let mut placed = placed(0, Fact::Decision { id: *id });
+        placed.event_id = unrip_core::Uuid::nil();
+        let draft = Draft { placed, said: Some(said), code: String::new() };
+        state.flying.push(Flying { draft: Shared::new(draft), from: 0 });
+    }
+
+    fn on_executor(&self, state: &mut State, action: &Action) -> Option<()> {
+        let who = action.executor()?;
+        let before = state.executors[who].clone();
+        let flying = state.flying.len();
+        let mut process = Process::new(self, state, who);
+        process.act(action);
+        let executor = process.executor;
+        state.executors[who] = Shared::new(executor);
+        let appended = state.flying.len() != flying;
+        let changed = state.executors[who] != before || appended;
+        match action {
+            Action::Tick(_) | Action::Publish(_) => changed.then_some(()),
+            Action::Retry(_) | Action::RetryEarly(_) => appended.then_some(()),
+            _ => Some(()),
+        }
     }
 }
 
-fn fresh() -> Partition {
-    // Appends are not repeated here: the network's own delays are what is explored.
+impl Action {
+    pub fn executor(&self) -> Option<usize> {
+        match self {
+            Self::Assign(who) | Self::Steal(who) | Self::Revoke(who) | Self::Release(who) | Self::Lose(who) => {
+                Some(*who)
+            }
+            Self::Crash(who) | Self::LoseNode(who) | Self::Fold(who) | Self::FoldAll(who) | Self::Read(who) => {
+                Some(*who)
+            }
+            Self::Tick(who) | Self::Retry(who) | Self::RetryEarly(who) | Self::Publish(who) | Self::Commit(who) => {
+                Some(*who)
+            }
+            Self::Prepared(who, _) | Self::NotYet(who, _) | Self::Gate(who, _) | Self::Halt(who, _) => Some(*who),
+            Self::Unready(who, _) | Self::Write(who, _) | Self::Break(who, _, _) | Self::Answer(who, _) => Some(*who),
+            Self::LoseAnswer(who, _) | Self::Timeout(who, _) | Self::Ask(who, _) => Some(*who),
+            _ => None,
+        }
+    }
+
+    pub fn command(&self) -> Option<CommandId> {
+        match self {
+            Self::Prepared(_, id) | Self::NotYet(_, id) | Self::Gate(_, id) | Self::Halt(_, id) => Some(*id),
+            Self::Unready(_, id) | Self::Write(_, id) | Self::Break(_, id, _) | Self::Answer(_, id) => Some(*id),
+            Self::LoseAnswer(_, id) | Self::Timeout(_, id) | Self::Ask(_, id) | Self::Arrive(id) => Some(*id),
+            Self::Decide(id) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
+impl Model for World {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let executor = |name| Executor {
+            name,
+            core: fresh(),
+            folded: 0,
+            own: self.mutant.filter(|mutant| mutant.has_own_fold()).map(|_| Box::default()),
+            fences: Default::default(),
+            noted: Default::default(),
+            host: Host::default(),
+        };
+        let mut state = State {
+            left: self.budget,
+            time: 0,
+            log: Shared::new(Log::empty()),
+            flying: Vec::new(),
+            executors: (0..self.executors).map(|name| Shared::new(executor(name))).collect(),
+            owner: None,
+            committed: 0,
+            fences: 0,
+            venue: Venue::default(),
+            results: Vec::new(),
+            producer: None,
+            wrong: None,
+        };
+        // One owner and its fence: what goes wrong before that is walked.
+        for action in [Action::Assign(0), Action::Land(0), Action::FoldAll(0)].into_iter().filter(|_| !self.slow) {
+            if action != Action::Land(0) || !state.flying.is_empty() {
+                self.on(&mut state, &action);
+            }
+        }
+        state.settle();
+        vec![state]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        self.work(state, actions);
+        self.faults(state, actions);
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        self.on(&mut state, &action)?;
+        state.settle();
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        super::properties::of(self)
+    }
+}
+
+pub fn fresh() -> Partition {
+    // Waiting for answers is a step of its own here.
     let timing =
-        Timing { append_retry_ms: i64::MAX, answer_timeout_ms: i64::MAX, prepare_retry_ms: 1, embargo_margin_ms: 0 };
+        Timing { append_retry_ms: RETRY_MS, answer_timeout_ms: i64::MAX, prepare_retry_ms: 0, embargo_margin_ms: 0 };
     Partition::new(VENUE, Bounds::default(), timing)
 }
 
-fn ending(status: ResultStatus) -> Ending {
-    let known = Known { kind: EvidenceKind::VenueAnswer, received_at: at(0), venue_time: None, detail: None };
-    Ending { status, code: "model".to_owned(), note: None, evidence: Some(known) }
+/// When the commands of the model may be read at the earliest.
+pub fn floor() -> unrip_core::Timestamp {
+    at(-1_000_000)
 }
