@@ -14,6 +14,7 @@ pub use limits::{AssetSection, Inventory, LimitsSection};
 use crate::core::intake::Bounds;
 use crate::core::partition::Timing;
 use crate::points::FailPoint;
+use crate::runtime::checks::Demands;
 use crate::store::{Keeping, StoreOptions};
 
 /// The whole file.
@@ -132,6 +133,12 @@ impl ExecuteSection {
         }
     }
 
+    /// What topics and broker must fulfil.
+    pub fn demands(&self) -> Demands {
+        let (deadline_max_ms, clock_skew_max_ms) = (self.deadline_max_ms, self.clock_skew_max_ms);
+        Demands { production: self.production, deadline_max_ms, clock_skew_max_ms }
+    }
+
     /// How the state is opened.
     pub fn store_options(&self) -> StoreOptions {
         StoreOptions {
@@ -161,7 +168,9 @@ impl RoleConfig for Config {
         }
         let memory = self.execute.deadline_max_ms + 2 * self.execute.clock_skew_max_ms;
         if self.execute.state_retention_ms < memory {
-            return Err(format!("execute.state_retention_ms is less than {memory}: an open command could be forgotten"));
+            return Err(format!(
+                "execute.state_retention_ms is less than {memory}: an open command could be forgotten"
+            ));
         }
         if self.execute.executor_id.is_empty() {
             return Err("execute.executor_id is empty; give each executor its own".to_owned());

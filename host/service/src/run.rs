@@ -113,6 +113,17 @@ impl From<admin::AdminError> for RunError {
     }
 }
 
+/// Something that a role's program does instead of its service: an option with a text.
+#[derive(Clone, Copy, Debug)]
+pub struct Mode {
+    /// The option, with its dashes.
+    pub option: &'static str,
+    /// What its text is, in capitals.
+    pub value: &'static str,
+    /// What it does, for `--help`.
+    pub help: &'static str,
+}
+
 /// Runs a role to its end: `fn main() -> ExitCode { run::main("normalize", unrip_normalize::run) }`.
 pub fn main<C, F, R>(role: &'static str, run: F) -> ExitCode
 where
@@ -120,11 +131,31 @@ where
     F: FnOnce(C, Context) -> R,
     R: Future<Output = Result<(), RunError>>,
 {
-    let (file, only_check) = match arguments(std::env::args_os().skip(1)) {
-        Ok(Arguments::Run(file)) => (file, false),
-        Ok(Arguments::Check(file)) => (file, true),
-        Ok(Arguments::Say(text)) => return say(&text(role), exit::OK),
-        Err(reason) => return complain(&format!("{reason}\n\n{}", usage(role))),
+    program(role, None, |config, context, _| run(config, context))
+}
+
+/// As [`main`], for a role with a mode: `run` is given its text where it was asked for.
+pub fn main_with_mode<C, F, R>(role: &'static str, mode: Mode, run: F) -> ExitCode
+where
+    C: RoleConfig,
+    F: FnOnce(C, Context, Option<String>) -> R,
+    R: Future<Output = Result<(), RunError>>,
+{
+    program(role, Some(mode), run)
+}
+
+fn program<C, F, R>(role: &'static str, mode: Option<Mode>, run: F) -> ExitCode
+where
+    C: RoleConfig,
+    F: FnOnce(C, Context, Option<String>) -> R,
+    R: Future<Output = Result<(), RunError>>,
+{
+    let (file, only_check, asked) = match arguments(std::env::args_os().skip(1), mode) {
+        Ok(Arguments::Run(file, asked)) => (file, false, asked),
+        Ok(Arguments::Check(file)) => (file, true, None),
+        Ok(Arguments::Usage) => return say(&usage(role, mode), exit::OK),
+        Ok(Arguments::Version) => return say(&version(role), exit::OK),
+        Err(reason) => return complain(&format!("{reason}\n\n{}", usage(role, mode))),
     };
     let config: C = match read(&file) {
         Ok(config) => config,
@@ -134,7 +165,7 @@ where
         return say(&format!("{}: good\n", file.display()), exit::OK);
     }
     telemetry::init(role, &config.service().log_level);
-    match in_runtime(role, config, run) {
+    match in_runtime(role, config, |config, context| run(config, context, asked)) {
         Ok(()) => {
             tracing::info!(role, "stopped");
             ExitCode::from(exit::OK)
@@ -188,41 +219,49 @@ where
 }
 
 enum Arguments {
-    Run(PathBuf),
+    Run(PathBuf, Option<String>),
     Check(PathBuf),
-    Say(fn(&str) -> String),
+    Usage,
+    Version,
 }
 
-fn arguments(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, String> {
-    let (mut file, mut check) = (None, false);
+fn arguments(arguments: impl Iterator<Item = OsString>, mode: Option<Mode>) -> Result<Arguments, String> {
+    let (mut file, mut check, mut asked) = (None, false, None);
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
-            Some("--help" | "-h") => return Ok(Arguments::Say(usage)),
-            Some("--version" | "-V") => return Ok(Arguments::Say(version)),
+            Some("--help" | "-h") => return Ok(Arguments::Usage),
+            Some("--version" | "-V") => return Ok(Arguments::Version),
             Some("--check-config") => check = true,
             Some("--config") => file = Some(arguments.next().ok_or("--config needs a file")?.into()),
             Some(text) if text.starts_with("--config=") => file = text.strip_prefix("--config=").map(PathBuf::from),
+            Some(text) if mode.is_some_and(|mode| mode.option == text) => {
+                let value = arguments.next().and_then(|value| value.into_string().ok());
+                asked = Some(value.ok_or_else(|| format!("{text} needs a text"))?);
+            }
             _ => return Err(format!("unknown argument `{}`", argument.display())),
         }
     }
     let file = file.ok_or("--config FILE is missing")?;
-    Ok(if check { Arguments::Check(file) } else { Arguments::Run(file) })
+    Ok(if check { Arguments::Check(file) } else { Arguments::Run(file, asked) })
 }
 
 fn version(role: &str) -> String {
     format!("unrip-{role} {}\n", env!("CARGO_PKG_VERSION"))
 }
 
-fn usage(role: &str) -> String {
+fn usage(role: &str, mode: Option<Mode>) -> String {
+    let (short, long) = mode.map_or_else(Default::default, |Mode { option, value, help }| {
+        (format!(" [{option} \"{value}\"]"), format!("  {option} \"{value}\"\n                   {help}\n"))
+    });
     format!(
         "unrip-{role}: the {role} service of unrip
 
-Usage: unrip-{role} --config FILE [--check-config]
+Usage: unrip-{role} --config FILE [--check-config]{short}
 
   --config FILE    TOML configuration; relative paths in it belong to its own folder
   --check-config   read the configuration, say what is wrong with it, and exit
-  --version        print the version
+{long}  --version        print the version
   --help           print this text
 
 Environment: UNRIP_<SECTION>_<KEY> over the file, deeper keys with double underscore.
@@ -253,16 +292,24 @@ fn complain(text: &str) -> ExitCode {
 mod tests {
     use super::*;
 
+    const MODE: Mode = Mode { option: "--mend", value: "WHY", help: "mends it" };
+
     fn parse(words: &[&str]) -> Result<Arguments, String> {
-        arguments(words.iter().map(OsString::from))
+        arguments(words.iter().map(OsString::from), Some(MODE))
     }
 
     #[test]
     fn reads_its_arguments() {
-        assert!(matches!(parse(&["--config", "a.toml"]), Ok(Arguments::Run(file)) if file == Path::new("a.toml")));
+        assert!(
+            matches!(parse(&["--config", "a.toml"]), Ok(Arguments::Run(file, None)) if file == Path::new("a.toml"))
+        );
         assert!(matches!(parse(&["--config=a.toml", "--check-config"]), Ok(Arguments::Check(_))));
-        assert!(matches!(parse(&["--help"]), Ok(Arguments::Say(_))));
-        for words in [&[][..], &["--config"], &["--confg", "x"], &["x"]] {
+        assert!(matches!(parse(&["--help"]), Ok(Arguments::Usage)));
+        let asked = parse(&["--config", "a.toml", "--mend", "me: so"]);
+        assert!(matches!(asked, Ok(Arguments::Run(_, Some(text))) if text == "me: so"));
+        assert!(usage("role", Some(MODE)).contains("--mend \"WHY\""));
+        assert!(!usage("role", None).contains("--mend"));
+        for words in [&[][..], &["--config"], &["--confg", "x"], &["x"], &["--mend"]] {
             assert!(parse(words).is_err(), "{words:?}");
         }
     }

@@ -240,7 +240,8 @@ mod tests {
             settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         };
         let mut topics: BTreeMap<_, _> = PARTITIONED.into_iter().map(|name| (name, state(6, &timed))).collect();
-        topics.insert(topic::EXECUTION_CONTROL, state(1, &[("cleanup.policy", "compact"), ("min.insync.replicas", "2")]));
+        topics
+            .insert(topic::EXECUTION_CONTROL, state(1, &[("cleanup.policy", "compact"), ("min.insync.replicas", "2")]));
         topics
     }
 

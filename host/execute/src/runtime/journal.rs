@@ -13,19 +13,22 @@ use crate::core::wire;
 use crate::store::{Checkpoint, LogEnd, LogRecord, Store, Writer};
 
 /// What the journal is at start.
-pub(crate) struct Begun {
+pub struct Begun {
     /// Where folding begins, per partition.
-    pub(crate) from: Vec<(String, i32, i64)>,
+    pub from: Vec<(String, i32, i64)>,
     /// The end of each partition at start: until there the past is read.
-    pub(crate) ends: Vec<(i32, i64)>,
+    pub ends: Vec<(i32, i64)>,
     /// The journal's id, where it is known.
-    pub(crate) journal_id: Option<Uuid>,
+    pub journal_id: Option<Uuid>,
     /// The result topic, read to its end if a fold is made anew.
     pub(crate) results: Results,
 }
 
 /// Compares the folds on disk with the log: drops those of another log, and ends where history is lost that matters.
-pub(crate) async fn begin(
+///
+/// # Errors
+/// The broker stayed away, or a person must decide what becomes of lost history (74).
+pub async fn begin(
     bus: &BusConfig,
     store: &Store,
     writer: &Writer,
@@ -174,13 +177,8 @@ pub(crate) async fn record_at(
     }
 }
 
-/// Reads the journal for ever and hands it to the fold's writer.
-pub(crate) async fn tail(
-    bus: BusConfig,
-    from: Vec<(String, i32, i64)>,
-    journal_id: Option<Uuid>,
-    writer: Writer,
-) -> RunError {
+/// Reads the journal for ever and hands it to the fold's writer; returns what ended it.
+pub async fn tail(bus: BusConfig, from: Vec<(String, i32, i64)>, journal_id: Option<Uuid>, writer: Writer) -> RunError {
     let mut reader = match LogReader::open(&bus, from, Isolation::ReadUncommitted) {
         Ok(reader) => reader,
         Err(error) => return unavailable(error),

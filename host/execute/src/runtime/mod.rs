@@ -2,6 +2,7 @@
 //! slow runs beside it and comes back as an input.
 
 mod appends;
+pub mod checks;
 mod commands;
 mod dispatch;
 mod doubts;
@@ -11,17 +12,19 @@ mod endings;
 mod gates;
 mod group;
 mod index;
-mod journal;
+pub mod journal;
 mod loss;
 mod metrics;
 mod publish;
 mod records;
 mod recover;
+pub mod reseed;
 mod results;
 mod service;
 mod slot;
 mod start;
 mod statements;
+pub mod watch;
 
 pub use start::run;
 

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
-use unrip_bus::{Admin, Producer};
-use unrip_core::{Timestamp, topic};
+use unrip_bus::Producer;
+use unrip_core::Timestamp;
 use unrip_service::{Context, RunError, module};
 
+use super::checks;
 use super::doubts::ROUNDS_AT_ONCE_MAX;
 use super::gates::Gates;
 use super::journal::{self, state, unavailable};
@@ -17,6 +18,7 @@ use super::metrics::Metrics;
 use super::records::Maker;
 use super::results;
 use super::service::Service;
+use super::watch;
 use super::{INPUTS_WAITING_MAX, Input};
 use crate::config::{Config, Scheme};
 use crate::core::clock::ClockSense;
@@ -24,9 +26,6 @@ use crate::points;
 use crate::signer::{Nep413Signer, Signer, load_seed};
 use crate::store::{Store, Writer};
 use crate::venue::{Desk, Heard, Link, LinkParts};
-
-/// Pause before the broker is asked again at start.
-const START_RETRY: Duration = Duration::from_secs(1);
 
 /// Runs the executor until it is told to stop.
 ///
@@ -75,9 +74,10 @@ async fn start(
     })
     .map_err(|error| RunError::Software(error.to_string()))?;
 
-    let partitions = check_topics(&config).await?;
+    let partitions = checks::check(&config.bus, config.execute.demands()).await?;
     let begun = journal::begin(&config.bus, &store, &writer, partitions, config.execute.clock_skew_max_ms).await?;
     results::follow(begun.results, inputs.clone());
+    watch::start(&config.bus, &store, partitions, inputs.clone())?;
     let gates = Gates::default();
     gates.follow(&config.bus).await?;
     let producer = Producer::new(&config.bus).map_err(unavailable)?;
@@ -157,51 +157,4 @@ fn signers(config: &Config) -> Result<Vec<Arc<dyn Signer>>, RunError> {
         }
     }
     Ok(signers)
-}
-
-/// Waits for the broker and compares the topics that must agree.
-async fn check_topics(config: &Config) -> Result<i32, RunError> {
-    let admin = Admin::new(&config.bus).map_err(unavailable)?;
-    let mut counts = Vec::new();
-    for name in [topic::EXECUTE_TRADE, topic::JOURNAL, topic::TRADE_RESULT, topic::TRADE_STATUS] {
-        let found = loop {
-            match admin.describe(name).await {
-                Ok(found) => break found,
-                Err(error) if error.is_retriable() => {
-                    tracing::warn!(%error, "the broker is away; trying again");
-                    tokio::time::sleep(START_RETRY).await;
-                }
-                Err(error) => return Err(unavailable(error)),
-            }
-        };
-        let Some(found) = found else {
-            return Err(RunError::Unavailable(format!("topic {name} does not exist; run `unrip topics ensure`")));
-        };
-        if name == topic::JOURNAL {
-            check_journal(config, &found.settings)?;
-        }
-        counts.push((name, found.partitions));
-    }
-    match counts.first() {
-        Some((_, partitions)) if counts.iter().all(|(_, other)| other == partitions) => Ok(*partitions),
-        _ => Err(RunError::Config(format!(
-            "partition counts differ: {counts:?}; results and journal lie in their command's partition. Make the topics anew"
-        ))),
-    }
-}
-
-fn check_journal(config: &Config, settings: &BTreeMap<String, String>) -> Result<(), RunError> {
-    let stamps = settings.get("message.timestamp.type").map(String::as_str);
-    if stamps == Some("LogAppendTime") {
-        return Ok(());
-    }
-    let found = stamps.unwrap_or("not told by this broker");
-    if config.execute.production {
-        return Err(RunError::Config(format!(
-            "{}: message.timestamp.type is {found}; production needs LogAppendTime: the floor moves by append times only",
-            topic::JOURNAL
-        )));
-    }
-    tracing::warn!(found, "the journal has no LogAppendTime: its times are the producer's (development only)");
-    Ok(())
 }

@@ -1,0 +1,347 @@
+//! A person's cure for a lost journal: what this executor's state still knows is written back, under a fence of its
+//! own. Run again it adds nothing; ended half way it goes on; the state is then made anew from the journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use unrip_bus::{BusConfig, Isolation, LogReader, Outgoing, Producer};
+use unrip_core::envelope::AnyEnvelope;
+use unrip_core::event::command::ExecuteTrade;
+use unrip_core::event::journal::{
+    JournalClaim, JournalDecision, JournalEvidence, JournalFence, JournalOutcome, JournalSeed,
+};
+use unrip_core::{CommandId, topic};
+use unrip_service::clock::Clock;
+use unrip_service::{Context, Ids, RunError};
+
+use super::appends::encode;
+use super::checks;
+use super::journal::{Journal, state, unavailable};
+use super::loss::{Log, Verdict, compare};
+use super::records::{Cause, Maker};
+use crate::config::Config;
+use crate::core::fold::{Entry, FoldView, MemoryFold, apply};
+use crate::core::wire::{self, claimed_command};
+use crate::store::{PartitionView, Store, Writer};
+
+/// What a re-seed needs.
+pub struct Reseed {
+    /// The bus.
+    pub bus: BusConfig,
+    /// The state that still knows.
+    pub store: Store,
+    /// Its writer.
+    pub writer: Writer,
+    /// Partitions of the journal.
+    pub partitions: i32,
+    /// This executor.
+    pub executor_id: String,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh ids.
+    pub ids: Ids,
+    /// Who wants it, and why.
+    pub reason: String,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reseeded {
+    /// Claims.
+    pub claims: usize,
+    /// Outcomes.
+    pub outcomes: usize,
+    /// Evidence and decisions.
+    pub noted: usize,
+    /// Ended and published commands, as seeds.
+    pub seeds: usize,
+    /// Commands of which the journal says something else; they stay as the journal has them.
+    pub contradicted: usize,
+}
+
+impl fmt::Display for Reseeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { claims, outcomes, noted, seeds, contradicted } = self;
+        write!(
+            f,
+            "written back to the journal: {claims} claims, {outcomes} outcomes, {noted} pieces of evidence and decisions, \
+             {seeds} ended commands; {contradicted} commands stay as the journal has them"
+        )
+    }
+}
+
+/// `unrip-execute --reseed-journal "WHO: WHY"`.
+///
+/// # Errors
+/// The state is open elsewhere, the bus is away, or another executor works on the journal meanwhile.
+#[allow(clippy::print_stdout, reason = "counts are for the person who asked for it")]
+pub async fn run(config: Config, ctx: Context, reason: String) -> Result<(), RunError> {
+    if reason.split_once(':').is_none_or(|(who, why)| who.trim().is_empty() || why.trim().is_empty()) {
+        return Err(RunError::Config("--reseed-journal needs who wants it and why: \"WHO: WHY\"".to_owned()));
+    }
+    let store = Store::open(&config.execute.store_options()).map_err(state)?;
+    let writer = Writer::start(store.clone(), drop).map_err(|error| RunError::Software(error.to_string()))?;
+    let partitions = checks::check(&config.bus, config.execute.demands()).await?;
+    let executor_id = config.execute.executor_id.clone();
+    let (clock, ids) = (Arc::clone(&ctx.clock), ctx.ids.clone());
+    let reseed = Reseed { bus: config.bus, store, writer, partitions, executor_id, clock, ids, reason };
+    let reseeded = reseed.write().await?;
+    println!("{reseeded}\nthe state is made anew from the journal at the next start");
+    Ok(())
+}
+
+/// One record to be written, and what it must do.
+enum Item {
+    Claim(Box<JournalClaim>),
+    Outcome(Box<JournalOutcome>),
+    Evidence(JournalEvidence),
+    Decision(JournalDecision),
+    Seed(Box<JournalSeed>),
+}
+
+struct Planned {
+    id: CommandId,
+    venue: String,
+    cause: Option<Cause>,
+    item: Item,
+}
+
+impl Reseed {
+    /// Writes what the journal lacks, reads it back, and drops the folds that it came from.
+    ///
+    /// # Errors
+    /// The bus is away, or another executor works on the journal meanwhile.
+    pub async fn write(&self) -> Result<Reseeded, RunError> {
+        let journal = Journal::look(&self.bus, &self.store, self.partitions).await?;
+        let producer = Producer::new(&self.bus).map_err(unavailable)?;
+        let (mut done, mut gone) = (Reseeded::default(), Vec::new());
+        for (partition, log) in &journal.logs {
+            let fold = self.store.view(*partition).and_then(|view| view.checkpoint()).map_err(state)?;
+            let Some(fold) = fold else { continue };
+            if compare(&fold, log, journal.is_fresh()) == Verdict::Same {
+                continue;
+            }
+            self.store.set_reseeding(Some(&self.reason)).map_err(state)?;
+            self.partition(&producer, *partition, log, &mut done).await?;
+            gone.push(*partition);
+        }
+        for partition in gone {
+            self.writer.forget(partition).map_err(state)?;
+        }
+        self.store.set_reseeding(None).map_err(state)?;
+        tracing::warn!(reason = self.reason, %done, "the journal was re-seeded");
+        Ok(done)
+    }
+
+    async fn partition(
+        &self,
+        producer: &Producer,
+        partition: i32,
+        log: &Log,
+        done: &mut Reseeded,
+    ) -> Result<(), RunError> {
+        let known = self.read(partition, log.low, log.high).await?;
+        let planned = {
+            let view = self.store.view(partition).map_err(state)?;
+            plan(&view, &known, done)?
+        };
+        let venues: BTreeSet<String> = planned.iter().map(|one| one.venue.clone()).collect();
+        let mut fences = BTreeMap::new();
+        for venue in venues {
+            fences.insert(venue.clone(), self.fence(producer, partition, log, &venue).await?);
+        }
+        let (mut deliveries, mut end) = (Vec::with_capacity(planned.len()), log.high);
+        for one in &planned {
+            let fence_offset = fences.get(&one.venue).copied().unwrap_or_default();
+            let record = self.record(partition, one, fence_offset)?;
+            deliveries.push(producer.enqueue(record).await.map_err(unavailable)?);
+        }
+        for delivery in deliveries {
+            end = end.max(delivery.await.map_err(unavailable)?.offset + 1);
+        }
+        if planned.is_empty() {
+            return Ok(());
+        }
+        let found = self.read(partition, log.low, end).await?;
+        for one in &planned {
+            if !is_there(&found, one) {
+                return Err(RunError::State(format!(
+                    "{}/{partition}: what was written back of {} has no effect: another executor works on this journal. \
+                     Stop all executors and run it again; it goes on where it stopped",
+                    topic::JOURNAL,
+                    one.id
+                )));
+            }
+            match one.item {
+                Item::Claim(_) => done.claims += 1,
+                Item::Outcome(_) => done.outcomes += 1,
+                Item::Evidence(_) | Item::Decision(_) => done.noted += 1,
+                Item::Seed(_) => done.seeds += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// What a piece of the journal means.
+    async fn read(&self, partition: i32, low: i64, end: i64) -> Result<MemoryFold, RunError> {
+        let mut fold = MemoryFold::default();
+        if low >= end {
+            return Ok(fold);
+        }
+        let from = vec![(topic::JOURNAL.to_owned(), partition, low)];
+        let mut reader = LogReader::open(&self.bus, from, Isolation::ReadUncommitted).map_err(unavailable)?;
+        loop {
+            let records = match reader.next().await {
+                Ok(records) => records,
+                Err(error) if error.is_retriable() => continue,
+                Err(error) => return Err(unavailable(error)),
+            };
+            for record in records {
+                let next = record.offset + 1;
+                // The fold in memory cannot fail.
+                let Ok(_) = apply(&mut fold, &wire::read(record.offset, record.value).placed);
+                if next >= end {
+                    return Ok(fold);
+                }
+            }
+        }
+    }
+
+    async fn fence(&self, producer: &Producer, partition: i32, log: &Log, venue: &str) -> Result<i64, RunError> {
+        let now = self.clock.now();
+        let fence = JournalFence {
+            partition,
+            partition_count: self.partitions,
+            journal_id: log.journal_id.unwrap_or_default(),
+            executor_id: format!("{} re-seeds for {}", self.executor_id, self.reason),
+            incarnation: self.ids.uuid_v7(now),
+        };
+        let id = self.ids.uuid_v7(now);
+        let record = self.maker(venue).journal(partition, "fence", id, None, fence, now).map_err(encode)?;
+        Ok(producer.send(record).await.map_err(unavailable)?.offset)
+    }
+
+    fn maker(&self, venue: &str) -> Maker {
+        let source = format!("unrip/execute/{}", self.executor_id);
+        Maker { venue: venue.to_owned(), source, ids: self.ids.clone() }
+    }
+
+    fn record(&self, partition: i32, one: &Planned, fence_offset: i64) -> Result<Outgoing, RunError> {
+        let now = self.clock.now();
+        let (maker, key, id) = (self.maker(&one.venue), one.id.to_string(), self.ids.uuid_v7(now));
+        let cause = one.cause.as_ref();
+        match &one.item {
+            Item::Claim(claim) => {
+                let claim = JournalClaim { fence_offset, ..(**claim).clone() };
+                maker.journal(partition, &key, id, cause, claim, now)
+            }
+            Item::Outcome(outcome) => {
+                let outcome = JournalOutcome { fence_offset, ..(**outcome).clone() };
+                maker.journal(partition, &key, id, cause, outcome, now)
+            }
+            Item::Seed(seed) => {
+                let seed = JournalSeed { fence_offset, ..(**seed).clone() };
+                maker.journal(partition, &key, id, cause, seed, now)
+            }
+            Item::Evidence(evidence) => maker.journal(partition, &key, id, cause, evidence.clone(), now),
+            Item::Decision(decision) => maker.journal(partition, &key, id, cause, decision.clone(), now),
+        }
+        .map_err(encode)
+    }
+}
+
+/// What the journal lacks of a partition's state.
+fn plan(view: &PartitionView<'_>, known: &MemoryFold, done: &mut Reseeded) -> Result<Vec<Planned>, RunError> {
+    let mut entries = Vec::new();
+    view.each_entry(|entry| {
+        entries.push(entry);
+        true
+    })
+    .map_err(state)?;
+    let mut planned = Vec::new();
+    for entry in entries {
+        let Ok(found) = known.entry(&entry.head.id);
+        let is_other = found.as_ref().is_some_and(|found| entry.claim.is_some() && found.claim.is_none());
+        if is_other {
+            done.contradicted += 1;
+        } else {
+            plan_one(view, &entry, found.as_ref(), &mut planned).map_err(state)?;
+        }
+    }
+    Ok(planned)
+}
+
+fn plan_one(
+    view: &PartitionView<'_>,
+    entry: &Entry,
+    found: Option<&Entry>,
+    planned: &mut Vec<Planned>,
+) -> Result<(), crate::store::StoreError> {
+    let id = entry.head.id;
+    let (claim, outcome) = (view.claim(&id)?, view.outcome(&id)?);
+    let cause = claim.as_ref().and_then(|kept| {
+        let trace = kept.trace.as_deref().and_then(|trace| trace.parse().ok());
+        Some(Cause { command: claimed_command(&kept.claim)?, trace })
+    });
+    let cause = cause.or_else(|| {
+        let kept = outcome.as_ref()?;
+        let any: AnyEnvelope = serde_json::from_value(kept.outcome.command.clone()?).ok()?;
+        let trace = kept.trace.as_deref().and_then(|trace| trace.parse().ok());
+        Some(Cause { command: any.typed::<ExecuteTrade>().ok()?, trace })
+    });
+    let mut add = |item| planned.push(Planned { id, venue: entry.head.venue.clone(), cause: cause.clone(), item });
+    let has_records = entry.claim.is_none() == claim.is_none() && entry.outcome.is_none() == outcome.is_none();
+    if !has_records {
+        // Ended, published, and its settlement no longer waited for: that it was there is all that matters.
+        if let (Some(outcome), None) = (entry.outcome, found) {
+            add(Item::Seed(Box::new(seed(entry, outcome.status))));
+        }
+        return Ok(());
+    }
+    if let (Some(kept), None) = (claim, found) {
+        add(Item::Claim(Box::new(kept.claim)));
+    }
+    if found.is_none_or(|found| found.evidence.is_none() && found.outcome.is_none())
+        && let Some(evidence) = view.evidence(&id)?
+    {
+        add(Item::Evidence(evidence));
+    }
+    if found.is_none_or(|found| found.decision.is_none() && found.outcome.is_none())
+        && let Some(decision) = view.decision(&id)?
+    {
+        add(Item::Decision(decision));
+    }
+    if let (Some(kept), true) = (outcome, found.is_none_or(|found| found.outcome.is_none())) {
+        add(Item::Outcome(Box::new(kept.outcome)));
+    }
+    Ok(())
+}
+
+fn seed(entry: &Entry, status: unrip_core::event::result::ResultStatus) -> JournalSeed {
+    let head = &entry.head;
+    JournalSeed {
+        command_id: head.id,
+        command_offset: head.offset,
+        command_event_id: head.event_id,
+        content_hash: head.content_hash.clone(),
+        origin: head.origin.clone(),
+        idempotency_key: head.idempotency_key.clone(),
+        dispatch_by: head.dispatch_by,
+        deadline: head.deadline,
+        fence_offset: 0,
+        claimed: entry.claim.is_some(),
+        status,
+    }
+}
+
+/// Whether what was written has its effect.
+fn is_there(found: &MemoryFold, one: &Planned) -> bool {
+    let Ok(Some(entry)) = found.entry(&one.id) else { return false };
+    match one.item {
+        Item::Claim(_) => entry.claim.is_some(),
+        Item::Outcome(_) | Item::Seed(_) => entry.outcome.is_some(),
+        Item::Evidence(_) => entry.evidence.is_some(),
+        Item::Decision(_) => entry.decision.is_some(),
+    }
+}
