@@ -223,6 +223,7 @@ async fn an_operator_halts_resumes_and_decides_a_doubt() {
 
     // The venue can be asked again: the other doubts resolve themselves.
     run.faults(Faults::default());
+    assert_eq!(run.stack.stop("ingest", STOP_GRACE).await.as_deref(), Some("exit code 0"));
     all_ended(&run).await;
     let report = run.audit().await;
     assert!(!report.broken(), "{report}");

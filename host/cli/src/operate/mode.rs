@@ -47,7 +47,7 @@ async fn set(bus: &BusConfig, scope: &Scope, mode: Mode, reason: &str, by: Strin
         set_by: by,
         set_at: SystemClock.now(),
     };
-    let failed = cannot("the mode is NOT confirmed; run it again");
+    let failed = cannot("the mode is NOT confirmed; is --brokers right? run it again");
     let change = modes::set(bus, record, &Ids::random()).await.map_err(failed)?;
     for line in said(scope, mode, &change) {
         say(&line);
