@@ -4,7 +4,7 @@ mod common;
 
 use common::{VENUE, claim, command, fence, outcome, placed};
 use unrip_core::event::result::ResultStatus;
-use unrip_execute::core::fold::{Applied, Fact, FoldView, Invalid, MemoryFold, apply};
+use unrip_execute::core::fold::{Applied, ClaimMark, Fact, FoldView, Head, Invalid, MemoryFold, OutcomeMark, apply};
 
 #[track_caller]
 fn check(facts: Vec<Fact>, expected: Vec<Applied>) {
@@ -133,4 +133,114 @@ fn a_skip_under_an_old_fence_has_no_effect() {
             Applied::NoEffect,
         ],
     );
+}
+
+#[test]
+fn evidence_and_decisions_count_once_and_for_open_commands_only() {
+    let (a, b) = (command(1, "key-a"), command(2, "key-b"));
+    let (said, decided) = (|id| Fact::Evidence { id }, |id| Fact::Decision { id });
+    // Nothing is known of `a`; `b` ends without a claim.
+    check(
+        vec![fence(), said(a.id), decided(a.id), outcome(&b, 0, ResultStatus::Expired), said(b.id), decided(b.id)],
+        vec![
+            Applied::Fenced,
+            Applied::NoEffect,
+            Applied::NoEffect,
+            Applied::OutcomeValid,
+            Applied::NoEffect,
+            Applied::NoEffect,
+        ],
+    );
+    // Open, each counts once, whoever owns the partition; ended, none does.
+    check(
+        vec![
+            fence(),
+            claim(&a, 0),
+            fence(),
+            decided(a.id),
+            decided(a.id),
+            said(a.id),
+            outcome(&a, 2, ResultStatus::Executed),
+            decided(a.id),
+            said(a.id),
+        ],
+        vec![
+            Applied::Fenced,
+            Applied::ClaimValid,
+            Applied::Fenced,
+            Applied::DecisionNoted,
+            Applied::NoEffect,
+            Applied::EvidenceNoted,
+            Applied::OutcomeValid,
+            Applied::NoEffect,
+            Applied::NoEffect,
+        ],
+    );
+}
+
+#[test]
+fn an_entry_keeps_where_everything_stands() {
+    let a = command(1, "key-a");
+    let mut fold = MemoryFold::default();
+    let facts = [
+        fence(),
+        claim(&a, 0),
+        Fact::Decision { id: a.id },
+        Fact::Evidence { id: a.id },
+        outcome(&a, 0, ResultStatus::NotExecuted),
+    ];
+    let mut open = Vec::new();
+    for (offset, fact) in (0..).zip(facts) {
+        apply(&mut fold, &placed(offset, fact)).unwrap();
+        open.push(fold.open_claims(VENUE).unwrap().len());
+    }
+    assert_eq!(open, [0, 1, 1, 1, 0]);
+    assert!(fold.open_claims("another").unwrap().is_empty());
+    let entry = fold.entry(&a.id).unwrap().unwrap();
+    assert_eq!(entry.claim, Some(ClaimMark { offset: 1, fence_offset: 0 }));
+    assert_eq!((entry.decision, entry.evidence), (Some(2), Some(3)));
+    assert_eq!(entry.outcome, Some(OutcomeMark { offset: 4, status: ResultStatus::NotExecuted }));
+    assert_eq!(fold.key_owner("key-a").unwrap(), Some(a.id));
+    assert_eq!(fold.event_owner(&a.event_id).unwrap(), Some(a.id));
+}
+
+#[test]
+fn a_command_that_ended_without_a_claim_holds_no_key_and_is_not_open() {
+    let (a, b) = (command(1, "one-key"), command(2, "one-key"));
+    let mut fold = MemoryFold::default();
+    for (offset, fact) in (0..).zip([fence(), outcome(&a, 0, ResultStatus::Expired)]) {
+        apply(&mut fold, &placed(offset, fact)).unwrap();
+    }
+    assert!(fold.open_claims(VENUE).unwrap().is_empty());
+    assert_eq!(fold.key_owner("one-key").unwrap(), None);
+    assert_eq!(apply(&mut fold, &placed(2, claim(&b, 0))).unwrap(), Applied::ClaimValid);
+}
+
+#[test]
+fn a_seed_stands_for_what_a_lost_journal_held() {
+    let seed = |head: &Head, fence_offset, claimed| Fact::Seed {
+        head: head.clone(),
+        fence_offset,
+        claimed,
+        status: ResultStatus::Executed,
+    };
+    let (a, b, c) = (command(1, "one-key"), command(2, "one-key"), command(3, "one-key"));
+    let mut fold = MemoryFold::default();
+    let mut apply_at = |offset, fact| apply(&mut fold, &placed(offset, fact)).unwrap();
+    assert_eq!(apply_at(0, seed(&a, 0, true)), Applied::NoEffect, "no fence");
+    assert_eq!(apply_at(1, fence()), Applied::Fenced);
+    assert_eq!(apply_at(2, fence()), Applied::Fenced);
+    assert_eq!(apply_at(3, seed(&a, 1, true)), Applied::NoEffect, "an old fence");
+    assert_eq!(apply_at(4, seed(&c, 2, false)), Applied::SeedValid);
+    assert_eq!(apply_at(5, seed(&a, 2, true)), Applied::SeedValid, "what was not claimed holds no key");
+    assert_eq!(apply_at(6, seed(&a, 2, true)), Applied::NoEffect, "known");
+    assert_eq!(apply_at(7, seed(&b, 2, true)), Applied::SeedValid);
+    assert_eq!(apply_at(8, claim(&a, 2)), Applied::ClaimInvalid(Invalid::Command));
+    assert_eq!(apply_at(9, outcome(&a, 2, ResultStatus::Rejected)), Applied::OutcomeInvalid(Invalid::Command));
+    let d = command(4, "one-key");
+    assert_eq!(apply_at(10, claim(&d, 2)), Applied::ClaimInvalid(Invalid::Key(a.id)), "the first holds the key");
+    let entry = fold.entry(&a.id).unwrap().unwrap();
+    assert_eq!(entry.claim, Some(ClaimMark { offset: 5, fence_offset: 2 }));
+    assert_eq!(entry.outcome, Some(OutcomeMark { offset: 5, status: ResultStatus::Executed }));
+    assert_eq!(fold.entry(&c.id).unwrap().unwrap().claim, None);
 }
