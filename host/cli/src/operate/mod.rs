@@ -18,6 +18,9 @@ pub mod status_text;
 
 use crate::error::Error;
 
+/// Characters of a reason at most: it goes into the record, and of a decision into the result.
+const REASON_CHARS_MAX: usize = 400;
+
 /// Who acts: what was typed, else who is logged in.
 fn who(by: Option<&str>) -> Option<String> {
     let named = by.map(str::to_owned);
@@ -36,6 +39,9 @@ fn reason(text: &str) -> Result<String, Error> {
     let text = text.trim();
     match text.is_empty() {
         true => Err(Error::Usage("--reason is empty; say why, those who come later will ask".to_owned())),
+        false if text.chars().count() > REASON_CHARS_MAX => {
+            Err(Error::Usage(format!("--reason is longer than {REASON_CHARS_MAX} characters; say it shorter")))
+        }
         false => Ok(text.to_owned()),
     }
 }
