@@ -177,6 +177,18 @@ where
     }
 }
 
+/// Runs this program again in this process's place, at once, as after a crash: for when what it holds (a client library's
+/// timers, say) cannot be trusted any more. Returns only if that fails.
+pub fn begin_anew(reason: &str) -> RunError {
+    use std::os::unix::process::CommandExt as _;
+    tracing::error!(reason, "beginning anew");
+    let failed = match std::env::current_exe() {
+        Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),
+        Err(error) => error,
+    };
+    RunError::Software(format!("{reason}, and the program cannot be run again: {failed}"))
+}
+
 fn read<C: RoleConfig>(file: &Path) -> Result<C, ConfigError> {
     // Variables that are not UTF-8 cannot be ours.
     let env: config::Env = std::env::vars_os()

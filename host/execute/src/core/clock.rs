@@ -1,6 +1,7 @@
-//! Whether this process's clock can be trusted: it must not jump, and it must agree with the broker's append times.
+//! Whether this process's clock can be trusted: it must not step, and it must agree with the broker's append times.
 //!
-//! A clock in doubt closes the gate; the next own journal record that comes back in agreement opens it.
+//! A step ends the process's life, which begins anew. Disagreement closes the gate; the next own journal record that comes
+//! back in agreement opens it.
 
 use unrip_core::Timestamp;
 
@@ -23,15 +24,12 @@ impl ClockSense {
         self.doubt.as_deref()
     }
 
-    /// Compares how far the clock went with a monotonic counter, both read now. A step of the clock puts it in doubt.
-    pub fn tick(&mut self, now: Timestamp, monotonic_ms: i64) {
-        if let Some((before, counter)) = self.last {
-            let step = now.millis_since(before) - (monotonic_ms - counter);
-            if step.abs() > self.skew_ms_max {
-                self.doubt = Some(format!("the clock stepped by {step} ms"));
-            }
-        }
-        self.last = Some((now, monotonic_ms));
+    /// Compares how far the clock went with a monotonic counter, both read now. A step of the clock in milliseconds, if
+    /// it made one.
+    pub fn tick(&mut self, now: Timestamp, monotonic_ms: i64) -> Option<i64> {
+        let last = self.last.replace((now, monotonic_ms));
+        let step = last.map(|(before, counter)| now.millis_since(before) - (monotonic_ms - counter))?;
+        (step.abs() > self.skew_ms_max).then_some(step)
     }
 
     /// Compares the append time of an own record with the clock before it was written and after it was read.
@@ -57,14 +55,13 @@ mod tests {
 
     #[test]
     fn a_step_in_either_direction_is_noticed_and_a_pause_is_none() {
-        for (wall, counter, doubted) in [(1_000, 1_000, false), (60_000, 60_000, false), (2_100, 100, false)]
+        for (wall, counter, stepped) in [(1_000, 1_000, false), (60_000, 60_000, false), (2_100, 100, false)]
             .into_iter()
             .chain([(2_101, 100, true), (-600_000, 20, true), (3_600_000, 20, true)])
         {
             let mut sense = ClockSense::new(2_000);
-            sense.tick(at(0), 0);
-            sense.tick(at(wall), counter);
-            assert_eq!(sense.doubt().is_some(), doubted, "{wall} {counter}");
+            assert_eq!(sense.tick(at(0), 0), None);
+            assert_eq!(sense.tick(at(wall), counter).is_some(), stepped, "{wall} {counter}");
         }
     }
 
