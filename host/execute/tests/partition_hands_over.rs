@@ -100,3 +100,130 @@ fn a_drain_appends_no_claim_anew() {
     assert_eq!(again, vec![Effect::AppendClaim { id: head.id, fence_offset: 1 }]);
     assert_eq!(dispatches(&bench.append_all(&again, at(5))), 1);
 }
+
+#[test]
+fn only_what_may_have_been_sent_stays_in_hand() {
+    // Preparing, claiming, unsent, ending and dispatching, awaiting: the last two stay.
+    let number = |n: u128| common::command(n, &format!("key-{n}"));
+    let bench = || {
+        let mut bench = Bench::active();
+        bench.receive(&number(1), at(1));
+        bench.receive(&number(2), at(1));
+        bench.step(Event::Prepared(number(2).id, Preparation::Ready), at(1));
+        for n in 3..=5 {
+            bench.claim(&number(n), at(1));
+        }
+        bench.step(Event::SendEnded(number(3).id, SendEnd::NotHanded), at(1));
+        bench.step(Event::SendEnded(number(5).id, SendEnd::Handed), at(1));
+        bench
+    };
+    let held = |bench: &Bench| (1..=5).filter(|n| bench.partition.holds(&number(*n).id)).collect::<Vec<_>>();
+    assert_eq!(held(&bench()), [1, 2, 3, 4, 5]);
+    let mut lost = bench();
+    lost.step(Event::Lost, at(2));
+    assert_eq!(held(&lost), [4, 5]);
+    let mut fenced = bench();
+    fenced.append(placed(fenced.log, Fact::Fence), at(2));
+    assert_eq!(held(&fenced), [4, 5]);
+    let mut again = bench();
+    let assignment = again.assignment();
+    again.step(Event::Assigned(assignment), at(2));
+    assert_eq!(held(&again), [4, 5]);
+    // An old attempt may still end under the new fence; what the log holds of the others is a doubt.
+    let effects = again.assign(at(3));
+    let doubts: Vec<_> = effects.iter().filter(|effect| matches!(effect, Effect::Resolve(_))).collect();
+    assert_eq!(doubts, [&Effect::Resolve(number(3).id)]);
+    assert!(again.step(Event::SendEnded(number(4).id, SendEnd::Handed), at(4)).is_empty());
+    assert!(outcome_of(&again.step(Event::Heard(number(4).id, said(ResultStatus::Executed)), at(5))).is_some());
+    assert!(outcome_of(&again.step(Event::Heard(number(5).id, said(ResultStatus::Executed)), at(5))).is_some());
+}
+
+#[test]
+fn an_attempt_that_a_gate_stopped_under_an_old_fence_ends_nothing() {
+    let (mut bench, head) = (Bench::active(), one());
+    bench.claim(&head, at(1));
+    bench.append(placed(bench.log, Fact::Fence), at(2));
+    assert!(bench.step(Event::SendEnded(head.id, SendEnd::Refused("gate_closed")), at(3)).is_empty());
+    assert!(!bench.partition.holds(&head.id), "the next owner asks");
+}
+
+#[test]
+fn what_ended_under_another_owner_is_not_in_hand_any_more() {
+    let (mut bench, head) = sent();
+    bench.append(placed(bench.log, Fact::Fence), at(3));
+    let fence_offset = bench.log - 1;
+    let outcome = Fact::Outcome { head: head.clone(), fence_offset, status: ResultStatus::Executed };
+    assert!(bench.append(placed(bench.log, outcome), at(4)).is_empty(), "the owner publishes it");
+    assert_eq!(bench.assign(at(5)), vec![Effect::Activated]);
+    assert!(!bench.partition.holds(&head.id));
+    assert!(bench.step(Event::Heard(head.id, said(ResultStatus::Executed)), at(6)).is_empty());
+}
+
+#[test]
+fn a_partition_taken_away_before_its_fence_came_back_is_not_ours() {
+    for event in [Event::Lost, Event::Revoked] {
+        let mut bench = Bench::new();
+        let assignment = bench.assignment();
+        let mut fence = placed(0, Fact::Fence);
+        fence.event_id = assignment.fence_event_id;
+        bench.step(Event::Assigned(assignment), at(0));
+        bench.step(event, at(1));
+        assert_eq!(*bench.partition.phase(), Phase::Standby);
+        assert!(bench.append(fence, at(2)).is_empty());
+        assert!(!bench.partition.may_dispatch());
+        assert!(bench.step(Event::Tick, at(100_000)).is_empty());
+    }
+}
+
+#[test]
+fn a_draining_owner_is_fenced_without_a_word_and_knows_its_own_copies() {
+    let mut bench = Bench::active();
+    bench.step(Event::Revoked, at(1));
+    let mut copy = placed(bench.log, Fact::Fence);
+    copy.event_id = uuid(9_001);
+    bench.append(copy, at(2));
+    assert_eq!(*bench.partition.phase(), Phase::Draining { event_id: uuid(9_001), fence_offset: 1 });
+    assert!(bench.append(placed(bench.log, Fact::Fence), at(3)).is_empty());
+    assert_eq!(*bench.partition.phase(), Phase::Fenced { fence_offset: 1 });
+    bench.step(Event::Lost, at(4));
+    assert_eq!(*bench.partition.phase(), Phase::Fenced { fence_offset: 1 });
+}
+
+#[test]
+fn another_venues_fence_is_not_read() {
+    let mut bench = Bench::active();
+    let mut foreign = placed(bench.log, Fact::Fence);
+    foreign.venue = "another".to_owned();
+    assert!(bench.append(foreign, at(1)).is_empty());
+    assert!(bench.partition.is_active());
+    assert_eq!(dispatches(&bench.claim(&one(), at(2))), 1);
+}
+
+#[test]
+fn a_new_assignment_begins_where_the_group_says() {
+    let mut bench = Bench::active();
+    bench.receive(&one(), at(1));
+    let poison = Incoming::Unacceptable { offset: 2, id: None, code: "poison", reason: String::new() };
+    bench.step(Event::Command(poison), at(1));
+    let assignment = Assignment { next_offset: 5, ..bench.assignment() };
+    let mut fence = placed(bench.log, Fact::Fence);
+    fence.event_id = assignment.fence_event_id;
+    bench.step(Event::Assigned(assignment), at(2));
+    bench.append(fence, at(2));
+    assert!(bench.step(Event::Tick, at(10_000)).is_empty(), "others passed that record over");
+    assert_eq!(bench.step(Event::Command(Incoming::Foreign { offset: 5 }), at(10_001)), vec![Effect::Commit(6)]);
+}
+
+#[test]
+fn a_store_that_is_ahead_at_the_own_fence_brings_no_second_doubt_and_adopts_what_is_known() {
+    let (mut bench, head) = sent();
+    bench.partition = Partition::new(common::VENUE, unrip_execute::core::intake::Bounds::default(), Timing::default());
+    for fact in [Fact::Decision { id: head.id }, Fact::Evidence { id: head.id }] {
+        bench.append(placed(bench.log, fact), at(3));
+    }
+    let effects = bench.assign(at(4));
+    let fence_offset = bench.log - 1;
+    assert_eq!(effects, vec![Effect::Activated, Effect::AdoptEvidence { head: head.clone(), fence_offset }]);
+    assert!(outcome_of(&bench.step(Event::Heard(head.id, said(ResultStatus::Rejected)), at(5))).is_none());
+    assert_eq!(bench.append_all(&effects, at(6)), vec![Effect::Publish(head.id)]);
+}

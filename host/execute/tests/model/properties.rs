@@ -85,6 +85,14 @@ pub fn of(world: &World) -> Vec<Property<World>> {
     always.chain(wanted.map(|(name, check)| Property::sometimes(name, check))).collect()
 }
 
+pub const ALL_WANTED: [&str; 8] =
+    [DISPATCH, ASKED, TAKEOVER, EVIDENCE, DECISION, SECOND_OF_KEY, PASSED_OVER, ALL_ENDED];
+
+/// What came about on the way to a state: none of it is ever undone.
+pub fn seen(world: &World, state: &State) -> Vec<&'static str> {
+    SOMETIMES.into_iter().filter(|(_, check)| check(world, state)).map(|(name, _)| name).collect()
+}
+
 /// The first promise that a state breaks.
 pub fn broken(world: &World, state: &State) -> Option<&'static str> {
     let looked_at = |name: &str| world.only.is_none_or(|only| only == name);

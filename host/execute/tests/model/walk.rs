@@ -4,7 +4,7 @@ use stateright::Model;
 use unrip_execute::core::fold::Fact;
 
 use super::log::Draft;
-use super::properties::{WAY_TO_END, all_ended, broken};
+use super::properties::{WAY_TO_END, all_ended, broken, seen};
 use super::state::State;
 use super::world::{Action, World};
 
@@ -17,12 +17,13 @@ pub struct Found {
     pub promise: &'static str,
     pub path: Vec<String>,
     pub steps: usize,
-    pub state: String,
 }
 
 pub struct Walk {
     pub found: Option<Found>,
     pub steps: usize,
+    /// What came about of what must be possible.
+    pub seen: Vec<&'static str>,
 }
 
 pub fn walk(world: &World, seed: u64) -> Walk {
@@ -39,26 +40,20 @@ pub fn walk(world: &World, seed: u64) -> Walk {
         path.push(described(&state, &action));
         state = next;
         if let Some(promise) = broken(world, &state) {
-            return found(promise, path, &state);
+            return found(promise, path);
         }
     }
     let steps = path.len();
     match calm(world, &mut state, &mut path) {
-        Some(promise) => found(promise, path, &state),
-        None => Walk { found: None, steps },
+        Some(promise) => found(promise, path),
+        None => Walk { found: None, steps, seen: seen(world, &state) },
     }
 }
 
-fn found(promise: &'static str, path: Vec<Step>, state: &State) -> Walk {
-    let state = format!(
-        "{:#?} {:#?} {:?} {:?}",
-        state.executors,
-        state.log.reading,
-        state.results,
-        (state.owner, state.committed)
-    );
+fn found(promise: &'static str, path: Vec<Step>) -> Walk {
     let steps = path.len();
-    Walk { found: Some(Found { promise, steps, state, path: path.iter().map(Step::to_string).collect() }), steps }
+    let path = path.iter().map(Step::to_string).collect();
+    Walk { found: Some(Found { promise, steps, path }), steps, seen: Vec::new() }
 }
 
 /// What is slow in one walk: it makes zombies, and bytes that leave late.

@@ -127,6 +127,19 @@ pub fn all() -> Vec<World> {
     ]
 }
 
+/// What the deep search has beside these: more of everything at once.
+pub fn larger() -> Vec<World> {
+    let faults = Budget { steals: 2, crashes: 1, node_losses: 1, drops: 1, duplicates: 1, ..NOTHING };
+    let rest = Budget { revokes: 1, losses: 1, breaks: 1, timeouts: 1, retries: 1, decisions: 1, ..faults };
+    let slow = |world| World { slow: true, ..world };
+    vec![
+        world("two commands, 3 executors, many faults", plain(2), 3, faults),
+        slow(world("two commands, 3 executors, many faults, step by step", plain(2), 3, faults)),
+        wanting(&[SECOND_OF_KEY], world("one key, 3 executors, every fault", one_key(), 3, rest)),
+        slow(world("a conflict, 3 executors, every fault", contradicted(), 3, rest)),
+    ]
+}
+
 /// Small enough that their whole graph is known.
 pub fn whole() -> Vec<World> {
     vec![

@@ -1,0 +1,179 @@
+//! What comes back from the log decides, record by record: own records, a zombie's, and repeats.
+
+mod common;
+
+use common::bench::*;
+use common::{at, command, placed};
+use unrip_core::event::result::ResultStatus;
+use unrip_execute::core::fold::{Fact, Head};
+use unrip_execute::core::partition::*;
+
+fn claiming() -> (Bench, Head, Vec<Effect>) {
+    let (mut bench, head) = (Bench::active(), one());
+    bench.receive(&head, at(1));
+    let claim = bench.step(Event::Prepared(head.id, Preparation::Ready), at(2));
+    (bench, head, claim)
+}
+
+#[test]
+fn a_claim_that_lands_twice_is_sent_once() {
+    let (mut bench, head, claim) = claiming();
+    assert_eq!(dispatches(&bench.append_all(&claim, at(3))), 1);
+    assert!(bench.append_all(&claim, at(4)).is_empty());
+    assert!(bench.partition.holds(&head.id));
+    assert!(bench.step(Event::Prepared(head.id, Preparation::Ready), at(5)).is_empty(), "prepared once more: no claim");
+}
+
+#[test]
+fn a_zombies_late_claim_changes_nothing() {
+    let (mut bench, head, claim) = claiming();
+    let zombies = Fact::Claim { head: head.clone(), fence_offset: 99 };
+    assert!(bench.append(placed(bench.log, zombies), at(3)).is_empty());
+    assert_eq!(dispatches(&bench.append_all(&claim, at(4))), 1);
+}
+
+#[test]
+fn a_claim_in_the_log_that_nobody_here_remembers_is_a_doubt() {
+    let (mut bench, head) = (Bench::active(), one());
+    let claim = Fact::Claim { head: head.clone(), fence_offset: 0 };
+    let effects = bench.append(placed(bench.log, claim), at(1));
+    assert_eq!(effects, vec![Effect::SayInDoubt(head.id), Effect::Resolve(head.id)]);
+    // Its record, read again, is known.
+    assert_eq!(bench.receive(&head, at(2)), vec![Effect::Commit(2)]);
+}
+
+#[test]
+fn a_claim_that_an_outcome_forestalled_is_let_go() {
+    let (mut bench, head, claim) = claiming();
+    let outcome = Fact::Outcome { head: head.clone(), fence_offset: 0, status: ResultStatus::Expired };
+    assert_eq!(bench.append(placed(bench.log, outcome), at(3)), vec![Effect::Publish(head.id), Effect::Commit(2)]);
+    assert!(bench.append_all(&claim, at(4)).is_empty());
+    assert!(!bench.partition.holds(&head.id));
+}
+
+#[test]
+fn a_claim_that_comes_second_leaves_the_first_in_doubt_or_ended() {
+    // The store is ahead: the first is there before this executor hears of it.
+    for ended in [false, true] {
+        let (mut bench, head, _) = claiming();
+        let first = Fact::Claim { head: head.clone(), fence_offset: 0 };
+        unrip_execute::core::fold::apply(&mut bench.fold, &placed(bench.log, first.clone())).unwrap();
+        if ended {
+            let outcome = Fact::Outcome { head: head.clone(), fence_offset: 0, status: ResultStatus::Executed };
+            unrip_execute::core::fold::apply(&mut bench.fold, &placed(bench.log + 1, outcome)).unwrap();
+        }
+        let effects = bench.append(placed(bench.log + 2, first), at(3));
+        let doubts = effects.iter().filter(|effect| matches!(effect, Effect::Resolve(_))).count();
+        assert_eq!((dispatches(&effects), doubts), (0, usize::from(!ended)));
+        assert!(effects.contains(&Effect::Commit(2)), "the journal holds it");
+        assert_eq!(bench.partition.holds(&head.id), !ended);
+    }
+}
+
+#[test]
+fn an_outcome_that_a_copy_of_the_own_fence_voids_is_appended_under_the_copy() {
+    let mut bench = Bench::active();
+    let refused = Incoming::Ours(one(), Some(("halted".to_owned(), String::new())));
+    let outcome = bench.step(Event::Command(refused), at(1));
+    let mut copy = placed(bench.log, Fact::Fence);
+    copy.event_id = uuid(9_001);
+    bench.append(copy, at(2));
+    let again = bench.append_all(&outcome, at(3));
+    assert!(matches!(again.as_slice(), [Effect::AppendOutcome { fence_offset: 1, .. }]), "{again:?}");
+    // The same void one once more: what is under way stands under the copy already, it is only made again.
+    assert_eq!(bench.append_all(&again, at(4)), vec![Effect::Publish(one().id), Effect::Commit(2)]);
+    assert!(bench.append_all(&again, at(5)).is_empty());
+    assert!(bench.append_all(&outcome, at(6)).is_empty());
+}
+
+#[test]
+fn an_outcome_that_lands_twice_is_published_once() {
+    let mut bench = Bench::active();
+    bench.claim(&one(), at(1));
+    let outcome = bench.step(Event::Heard(one().id, said(ResultStatus::Executed)), at(2));
+    assert_eq!(bench.append_all(&outcome, at(3)), vec![Effect::Publish(one().id)]);
+    assert!(bench.append_all(&outcome, at(4)).is_empty());
+}
+
+#[test]
+fn an_own_outcome_that_comes_second_is_let_go() {
+    let mut bench = Bench::active();
+    bench.claim(&one(), at(1));
+    let outcome = bench.step(Event::Heard(one().id, said(ResultStatus::Executed)), at(2));
+    let first = Fact::Outcome { head: one(), fence_offset: 0, status: ResultStatus::Executed };
+    unrip_execute::core::fold::apply(&mut bench.fold, &placed(bench.log, first)).unwrap();
+    bench.log += 1;
+    assert!(bench.append_all(&outcome, at(3)).is_empty());
+    assert!(!bench.partition.holds(&one().id));
+    assert!(bench.step(Event::Tick, at(100_000)).is_empty(), "nothing is appended again");
+}
+
+#[test]
+fn evidence_that_lands_while_the_partition_is_ours_is_adopted_at_once_and_elsewhere_left_alone() {
+    let evidence = Fact::Evidence { id: one().id };
+    let mut bench = Bench::active();
+    bench.claim(&one(), at(1));
+    bench.step(Event::AnswerLost(one().id), at(2));
+    let adopted = bench.append(placed(bench.log, evidence.clone()), at(3));
+    assert_eq!(adopted, vec![Effect::AdoptEvidence { head: one(), fence_offset: 0 }]);
+    let late = Event::Resolved(one().id, Resolution::Final(said(ResultStatus::NotExecuted)));
+    assert!(bench.step(late, at(4)).is_empty(), "one verdict is on its way");
+    let mut fenced = Bench::active();
+    fenced.claim(&one(), at(1));
+    fenced.append(placed(fenced.log, Fact::Fence), at(2));
+    assert!(fenced.append(placed(fenced.log, evidence), at(3)).is_empty());
+}
+
+#[test]
+fn an_adopted_outcome_that_comes_second_is_let_go() {
+    let mut bench = Bench::active();
+    bench.claim(&one(), at(1));
+    let adopted = bench.append(placed(bench.log, Fact::Evidence { id: one().id }), at(2));
+    let first = Fact::Outcome { head: one(), fence_offset: 0, status: ResultStatus::Executed };
+    unrip_execute::core::fold::apply(&mut bench.fold, &placed(bench.log, first)).unwrap();
+    bench.log += 1;
+    assert!(bench.append_all(&adopted, at(3)).is_empty());
+    assert!(!bench.partition.holds(&one().id));
+}
+
+#[test]
+fn commits_wait_for_the_first_command_that_the_journal_does_not_hold() {
+    let mut bench = Bench::active();
+    let foreign = |offset| Event::Command(Incoming::Foreign { offset });
+    assert_eq!(bench.step(foreign(1), at(1)), vec![Effect::Commit(2)]);
+    assert!(bench.step(foreign(1), at(1)).is_empty(), "nothing new");
+    bench.receive(&command(2, "key-2"), at(1));
+    assert!(bench.step(foreign(3), at(1)).is_empty());
+    let poison = Incoming::Unacceptable { offset: 4, id: None, code: "poison", reason: String::new() };
+    let skip = bench.step(Event::Command(poison), at(1));
+    assert!(bench.append_all(&skip, at(2)).is_empty());
+    let never = Preparation::Never { code: "module_refused".to_owned(), reason: "why".to_owned() };
+    let outcome = bench.step(Event::Prepared(command(2, "key-2").id, never), at(3));
+    assert_eq!(outcome_of(&outcome), Some((ResultStatus::Rejected, "module_refused".into())));
+    let effects = bench.append_all(&outcome, at(4));
+    assert_eq!(effects, vec![Effect::Publish(command(2, "key-2").id), Effect::Commit(5)]);
+}
+
+#[test]
+fn what_does_not_fit_the_moment_is_not_heeded() {
+    let (mut bench, id) = (Bench::active(), one().id);
+    bench.receive(&one(), at(1));
+    // Not claimed: no end of a send, no answer, no verdict can be meant.
+    assert!(bench.step(Event::SendEnded(id, SendEnd::Handed), at(2)).is_empty());
+    assert!(bench.step(Event::Heard(id, said(ResultStatus::Executed)), at(2)).is_empty());
+    assert!(bench.step(Event::AnswerLost(id), at(2)).is_empty());
+    let verdict = Event::Resolved(id, Resolution::Final(said(ResultStatus::NotExecuted)));
+    assert!(bench.step(verdict.clone(), at(2)).is_empty());
+    let claim = bench.step(Event::Prepared(id, Preparation::Ready), at(3));
+    assert!(bench.step(Event::Prepared(id, Preparation::Ready), at(3)).is_empty());
+    bench.append_all(&claim, at(4));
+    bench.step(Event::SendEnded(id, SendEnd::Handed), at(5));
+    assert!(bench.step(verdict, at(6)).is_empty(), "nobody is in doubt");
+    // The end of the send is told once.
+    assert!(bench.step(Event::SendEnded(id, SendEnd::NotHanded), at(7)).is_empty());
+    assert!(bench.step(Event::SendEnded(id, SendEnd::Refused("halted")), at(7)).is_empty());
+    assert!(bench.step(Event::Tick, at(8)).is_empty(), "handed over is handed over");
+    assert!(outcome_of(&bench.step(Event::Heard(id, said(ResultStatus::Rejected)), at(9))).is_some());
+    assert!(bench.step(Event::Heard(id, said(ResultStatus::Executed)), at(10)).is_empty(), "the first stands");
+    assert!(bench.step(Event::AnswerLost(id), at(11)).is_empty());
+}
