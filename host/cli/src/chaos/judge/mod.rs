@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::books::{Books, Seen};
-use super::verdict::{Breach, Doubts};
+use crate::chaos::books::{Books, Seen};
+use crate::chaos::verdict::{Breach, Doubts};
 
 /// What the ledger says about one quote and account.
 #[derive(Clone, Copy, Debug, Default)]
@@ -201,3 +201,6 @@ fn doubts(books: &Books, results: &BTreeMap<&str, &Seen>) -> Doubts {
     let times = since.iter().filter_map(|(id, since)| Some(results.get(id)?.made_at() - since));
     Doubts::of(times.map(|time| time.max(0)).collect())
 }
+
+#[cfg(test)]
+mod tests;
