@@ -5,7 +5,7 @@ mod common;
 use common::bench::*;
 use common::{at, command, placed};
 use unrip_core::event::result::ResultStatus;
-use unrip_execute::core::fold::{Fact, Head};
+use unrip_execute::core::fold::{Applied, Fact, Head, Invalid, MemoryFold, apply};
 use unrip_execute::core::partition::*;
 
 fn claiming() -> (Bench, Head, Vec<Effect>) {
@@ -57,10 +57,10 @@ fn a_claim_that_comes_second_leaves_the_first_in_doubt_or_ended() {
     for ended in [false, true] {
         let (mut bench, head, _) = claiming();
         let first = Fact::Claim { head: head.clone(), fence_offset: 0 };
-        unrip_execute::core::fold::apply(&mut bench.fold, &placed(bench.log, first.clone())).unwrap();
+        apply(&mut bench.fold, &placed(bench.log, first.clone())).unwrap();
         if ended {
             let outcome = Fact::Outcome { head: head.clone(), fence_offset: 0, status: ResultStatus::Executed };
-            unrip_execute::core::fold::apply(&mut bench.fold, &placed(bench.log + 1, outcome)).unwrap();
+            apply(&mut bench.fold, &placed(bench.log + 1, outcome)).unwrap();
         }
         let effects = bench.append(placed(bench.log + 2, first), at(3));
         let doubts = effects.iter().filter(|effect| matches!(effect, Effect::Resolve(_))).count();
@@ -101,7 +101,7 @@ fn an_own_outcome_that_comes_second_is_let_go() {
     bench.claim(&one(), at(1));
     let outcome = bench.step(Event::Heard(one().id, said(ResultStatus::Executed)), at(2));
     let first = Fact::Outcome { head: one(), fence_offset: 0, status: ResultStatus::Executed };
-    unrip_execute::core::fold::apply(&mut bench.fold, &placed(bench.log, first)).unwrap();
+    apply(&mut bench.fold, &placed(bench.log, first)).unwrap();
     bench.log += 1;
     assert!(bench.append_all(&outcome, at(3)).is_empty());
     assert!(!bench.partition.holds(&one().id));
@@ -130,7 +130,7 @@ fn an_adopted_outcome_that_comes_second_is_let_go() {
     bench.claim(&one(), at(1));
     let adopted = bench.append(placed(bench.log, Fact::Evidence { id: one().id }), at(2));
     let first = Fact::Outcome { head: one(), fence_offset: 0, status: ResultStatus::Executed };
-    unrip_execute::core::fold::apply(&mut bench.fold, &placed(bench.log, first)).unwrap();
+    apply(&mut bench.fold, &placed(bench.log, first)).unwrap();
     bench.log += 1;
     assert!(bench.append_all(&adopted, at(3)).is_empty());
     assert!(!bench.partition.holds(&one().id));
@@ -176,4 +176,83 @@ fn what_does_not_fit_the_moment_is_not_heeded() {
     assert!(outcome_of(&bench.step(Event::Heard(id, said(ResultStatus::Rejected)), at(9))).is_some());
     assert!(bench.step(Event::Heard(id, said(ResultStatus::Executed)), at(10)).is_empty(), "the first stands");
     assert!(bench.step(Event::AnswerLost(id), at(11)).is_empty());
+}
+
+/// A claim on its way when a later copy of our own fence lands before it.
+fn claiming_behind_a_copy() -> (Bench, Head, Vec<Effect>) {
+    let (mut bench, head, claim) = claiming();
+    let mut copy = placed(bench.log, Fact::Fence);
+    copy.event_id = uuid(9_001);
+    bench.append(copy, at(3));
+    (bench, head, claim)
+}
+
+#[test]
+fn a_claim_that_a_copy_of_the_own_fence_voids_is_made_again_once() {
+    let (mut bench, head, claim) = claiming_behind_a_copy();
+    let zombies = Fact::Claim { head: head.clone(), fence_offset: 99 };
+    assert!(bench.append(placed(bench.log, zombies), at(4)).is_empty(), "not ours");
+    let again = bench.append_all(&claim, at(4));
+    assert_eq!(again, vec![Effect::AppendClaim { id: head.id, fence_offset: 1 }]);
+    assert!(bench.append_all(&claim, at(5)).is_empty(), "it landed twice");
+    assert_eq!(dispatches(&bench.append_all(&again, at(6))), 1);
+}
+
+#[test]
+fn a_claim_that_is_void_for_a_reason_not_read_yet_is_not_made_again() {
+    let (mut bench, head, _) = claiming();
+    let claim = placed(bench.log, Fact::Claim { head, fence_offset: 0 });
+    let applied = Applied::ClaimInvalid(Invalid::Fence);
+    assert!(bench.step(Event::Folded { placed: claim, applied, appended_at: at(3) }, at(3)).is_empty());
+}
+
+#[test]
+fn a_clock_that_steps_back_sends_nothing_that_has_expired() {
+    let (mut bench, head, claim) = claiming();
+    let expired = bench.step(Event::Tick, at(3_000));
+    assert!(outcome_of(&expired).is_some());
+    assert_eq!(bench.append_all(&claim, at(2_999)), vec![Effect::Commit(2)], "its outcome is on its way");
+    assert_eq!(bench.append_all(&expired, at(2_999)), vec![Effect::Publish(head.id)]);
+}
+
+#[test]
+fn a_store_that_has_lost_its_fence_forbids_the_dispatch() {
+    let (mut bench, head, _) = claiming();
+    let claim = placed(bench.log, Fact::Claim { head, fence_offset: 0 });
+    bench.fold = MemoryFold::default();
+    let effects = bench.step(Event::Folded { placed: claim, applied: Applied::ClaimValid, appended_at: at(3) }, at(3));
+    assert_eq!(dispatches(&effects), 0);
+}
+
+#[test]
+fn another_fence_does_not_open_the_partition() {
+    let mut bench = Bench::new();
+    let assignment = bench.assignment();
+    let event_id = assignment.fence_event_id;
+    bench.step(Event::Assigned(assignment), at(0));
+    assert!(bench.append(placed(0, Fact::Fence), at(1)).is_empty());
+    assert_eq!(*bench.partition.phase(), Phase::Fencing { event_id, at: at(0) });
+    assert!(!bench.partition.may_dispatch());
+}
+
+#[test]
+fn at_the_own_fence_what_the_store_knows_to_be_over_is_let_go() {
+    let mut bench = Bench::active();
+    for number in [1, 2] {
+        bench.claim(&command(number, &format!("key-{number}")), at(1));
+    }
+    bench.append(placed(bench.log, Fact::Fence), at(2));
+    // The store is ahead: it knows an outcome that this executor was not told.
+    let outcome = Fact::Outcome { head: one(), fence_offset: bench.log - 1, status: ResultStatus::Executed };
+    apply(&mut bench.fold, &placed(bench.log, outcome)).unwrap();
+    bench.log += 1;
+    assert_eq!(bench.assign(at(3)), vec![Effect::Activated]);
+    assert!(!bench.partition.holds(&one().id));
+    assert!(bench.partition.holds(&command(2, "key-2").id), "its answer may still come");
+    // And what the store does not know at all may still be answered too.
+    let mut bench = Bench::active();
+    bench.claim(&one(), at(1));
+    bench.fold = MemoryFold::default();
+    bench.assign(at(3));
+    assert!(bench.partition.holds(&one().id));
 }
