@@ -228,6 +228,7 @@ fn end() {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     #[test]
     fn every_point_has_a_name_of_its_own() {
@@ -235,6 +236,19 @@ mod tests {
         assert_eq!(names.len(), Point::ALL.len());
         assert!(names.len() >= 28);
         assert!(names.iter().all(|name| name.chars().all(|c| c == '_' || c.is_ascii_lowercase())));
+    }
+
+    #[test]
+    fn every_point_is_somewhere_on_the_way() {
+        let mut sources = String::new();
+        for dir in ["src/runtime", "src/store", "src/venue"] {
+            for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(dir)).unwrap() {
+                sources += &std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            }
+        }
+        let missing: Vec<_> =
+            Point::ALL.iter().filter(|point| !sources.contains(&format!("Point::{point:?}"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]

@@ -86,7 +86,12 @@ impl Arms {
             self.counts.iter().filter(|(_, count)| rank(count) == least).map(|(point, _)| point.clone()).collect();
         let point = due.get(usize::try_from(self.rng.below(due.len() as u64)).ok()?)?.clone();
         self.counts.entry(point.clone()).or_default().armed += 1;
-        let hits = if RARE.contains(&point.as_str()) { 2 } else { 12 };
+        let hits = match point.as_str() {
+            rare if RARE.contains(&rare) => 2,
+            // Several commands share one of these.
+            shared if shared.starts_with("offsets_") || shared.starts_with("result_") => 4,
+            _ => 12,
+        };
         let hit = if help(&point) == Help::None { self.rng.between(1, hits) } else { 1 };
         let act = match self.rng.below(20) {
             0 => format!("pause_ms={}", self.rng.between(200, 2_500)),

@@ -21,7 +21,9 @@ use crate::error::Error;
 /// An armed executor that does not reach its point for so long is killed where it is.
 const ARM_PATIENCE: Duration = Duration::from_secs(9);
 /// An armed executor is led to its point so often, the first time after so long.
-const HELP_EVERY: Duration = Duration::from_millis(2_500);
+const HELP_EVERY: Duration = Duration::from_millis(1_800);
+/// How long answers are late before an executor is put to sleep to miss them.
+const SENDING: Duration = Duration::from_millis(700);
 /// How long an end may be the broker's fault after it came back.
 const BROKER_EXCUSE: Duration = Duration::from_secs(20);
 /// How long a rolling restart may take before it is given up: other faults may have hit its executors.
@@ -176,9 +178,8 @@ impl Campaign<'_> {
             Help::SleepThroughAnswers => {
                 // The answers come while it sleeps.
                 self.trouble(Trouble::Late { by_ms: self.session_ms + 500 }, self.session_ms + 3_000, now);
-                let at = now + HELP_EVERY / 5;
                 if let Some(member) = self.members.get_mut(name) {
-                    member.helped = at;
+                    member.helped = now.checked_sub(HELP_EVERY - SENDING).unwrap_or(now);
                     if let Some(arm) = &mut member.arm {
                         arm.help = Help::Sleep;
                     }

@@ -186,6 +186,7 @@ impl Service {
                 Ok(())
             }
             Input::Prepared { partition, id, action, preparation } => {
+                reach(Point::PrepareAfter);
                 let preparation = self.admit(partition, id, action, preparation);
                 self.step(partition, Event::Prepared(id, preparation)).await
             }
