@@ -8,14 +8,19 @@
 //! - `UNRIP_MODEL_SEEDS=1000000 cargo test --workspace --test model walks`: that many walks;
 //!   `UNRIP_MODEL_SEED=17 cargo test --workspace --test model walks -- --nocapture` replays one.
 
+#![allow(unreachable_pub, reason = "a test of its own")]
+
+mod actions;
 #[path = "../common/mod.rs"]
 mod common;
+mod effects;
 mod executor;
 mod graph;
 mod log;
 mod mutants;
 mod properties;
 mod search;
+mod sending;
 mod shared;
 mod state;
 mod suspects;

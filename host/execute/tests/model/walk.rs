@@ -3,10 +3,11 @@
 use stateright::Model;
 use unrip_execute::core::fold::Fact;
 
+use super::actions::Action;
 use super::log::Draft;
 use super::properties::{WAY_TO_END, all_ended, broken, seen};
 use super::state::State;
-use super::world::{Action, World};
+use super::world::World;
 
 /// Steps of one walk at most, and of the calm after it.
 const STEPS_MAX: usize = 400;
