@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use unrip_bus::Outgoing;
 use unrip_core::event::journal::{JournalClaim, JournalEvidence, JournalFence, JournalOutcome, JournalSkip};
-use unrip_core::event::result::{EvidenceKind, StatusState};
+use unrip_core::event::result::{EvidenceKind, ResultStatus, StatusState};
 use unrip_core::{CommandId, Timestamp, Uuid};
 use unrip_service::RunError;
 
@@ -11,6 +11,7 @@ use super::commands::find_signer;
 use super::records::evidence;
 use super::service::Service;
 use super::slot::Mark;
+use super::statements::shortened;
 use crate::core::fold::{FoldView, Head};
 use crate::core::partition::{Ending, Known};
 use crate::points::{Point, reach};
@@ -80,6 +81,18 @@ impl Service {
         ending: Ending,
         now: Timestamp,
     ) -> Result<(), RunError> {
+        self.append_outcome_after(None, partition, head, fence_offset, ending, now)
+    }
+
+    fn append_outcome_after(
+        &mut self,
+        first: Option<Outgoing>,
+        partition: i32,
+        head: Head,
+        fence_offset: i64,
+        ending: Ending,
+        now: Timestamp,
+    ) -> Result<(), RunError> {
         let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&head.id)) else { return Ok(()) };
         let entry = self.store.view(partition).and_then(|view| view.entry(&head.id)).map_err(super::journal::state)?;
         let claim_holds_it = entry.is_some_and(|entry| entry.claim.is_some());
@@ -102,7 +115,7 @@ impl Service {
             self.maker.journal(partition, &head.id.to_string(), event_id, cause, outcome, now).map_err(encode)?;
         self.note_written(partition, head.id, fence_offset);
         reach(Point::OutcomeAppendBefore);
-        self.append("outcome", None, record);
+        self.append("outcome", first, record);
         reach(Point::OutcomeAppendAfter);
         Ok(())
     }
@@ -135,13 +148,20 @@ impl Service {
         let decided =
             self.store.view(partition).and_then(|view| view.decision(&head.id)).map_err(super::journal::state)?;
         let Some(decided) = decided else { return Ok(()) };
+        let positive = decided.status == ResultStatus::Executed;
+        if !positive && now < head.deadline.plus_millis(self.config.execute.clock_skew_max_ms) {
+            // The venue may still take it. The protocol asks again, and the deadline comes.
+            tracing::warn!(command_id = %head.id, "a decision that nothing was executed waits for the deadline");
+            return Ok(());
+        }
         self.recover_claim(partition, &head.id)?;
-        let detail = Some(format!("{}: {}", decided.decided_by, decided.reason));
-        self.say_status(partition, head.id, StatusState::ResolvedByOperator, detail.clone(), now)?;
+        let detail = shortened(format!("{}: {}", decided.decided_by, decided.reason));
+        let status = self.status_record(partition, head.id, StatusState::ResolvedByOperator, detail.clone(), now)?;
         let known = Known { kind: EvidenceKind::Host, received_at: now, venue_time: None, detail };
         let code = "resolved_by_operator".to_owned();
         let ending = Ending { status: decided.status, code, note: None, evidence: Some(known) };
-        self.append_outcome(partition, head, fence_offset, ending, now)
+        // Who decided is said before the outcome: it goes first, and is not lost without it.
+        self.append_outcome_after(status, partition, head, fence_offset, ending, now)
     }
 
     pub(super) fn append_evidence(
@@ -187,14 +207,26 @@ impl Service {
         detail: Option<String>,
         now: Timestamp,
     ) -> Result<(), RunError> {
+        if let Some(record) = self.status_record(partition, id, state, detail, now)? {
+            self.append("status", None, record);
+        }
+        Ok(())
+    }
+
+    fn status_record(
+        &self,
+        partition: i32,
+        id: CommandId,
+        state: StatusState,
+        detail: Option<String>,
+        now: Timestamp,
+    ) -> Result<Option<Outgoing>, RunError> {
         self.metrics.statuses.inc(status_name(state));
-        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(()) };
+        let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(None) };
         // The host alone knows that it is in doubt, and what a person decided.
         let by_host = matches!(state, StatusState::InDoubt | StatusState::ResolvedByOperator);
         let module = (!by_host).then(|| self.module.clone());
-        let record = self.maker.status(partition, &held.cause, state, detail, module, now).map_err(encode)?;
-        self.append("status", None, record);
-        Ok(())
+        self.maker.status(partition, &held.cause, state, detail, module, now).map(Some).map_err(encode)
     }
 
     /// When the record comes back its append time is held against the clock.

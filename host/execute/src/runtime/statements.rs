@@ -116,6 +116,6 @@ impl Service {
 /// What the venue said, at most so many characters of it.
 const DETAIL_CHARS_MAX: usize = 512;
 
-fn shortened(detail: String) -> Option<String> {
+pub(super) fn shortened(detail: String) -> Option<String> {
     (!detail.is_empty()).then(|| detail.chars().take(DETAIL_CHARS_MAX).collect())
 }
