@@ -292,6 +292,32 @@ fn map_error(dir: &Path, map_bytes: usize, error: heed::Error) -> StoreError {
         heed::Error::Io(source) => StoreError::Io { dir, source },
         // LMDB hands on what the system said as a bare number.
         heed::Error::Mdb(MdbError::Other(code)) => StoreError::Io { dir, source: io::Error::from_raw_os_error(code) },
+        // After a failed write LMDB refuses everything until it is opened again; what was committed is whole.
+        heed::Error::Mdb(MdbError::Panic) => {
+            StoreError::Io { dir, source: io::Error::other("a write to the disk failed (MDB_PANIC)") }
+        }
         other => StoreError::Damaged { dir, reason: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_of_the_disk_names_its_cure() {
+        const ENOSPC: i32 = 28;
+        let says = |error: heed::Error| map_error(Path::new("/state"), 4_096, error).to_string();
+        for (error, found, cure) in [
+            (MdbError::MapFull, "4096 bytes", "raise execute.map_bytes"),
+            (MdbError::Other(ENOSPC), "No space left", "free space"),
+            (MdbError::Panic, "MDB_PANIC", "start again"),
+            (MdbError::Corrupted, "damaged", "delete the folder"),
+        ] {
+            let text = says(heed::Error::Mdb(error));
+            assert!(text.contains(found) && text.contains(cure), "{text}");
+        }
+        let text = says(heed::Error::Io(io::Error::from_raw_os_error(ENOSPC)));
+        assert!(text.contains("No space left") && text.contains("nothing is lost"), "{text}");
     }
 }
