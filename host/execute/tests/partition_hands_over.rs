@@ -4,7 +4,7 @@ mod common;
 
 use common::bench::*;
 use common::{at, placed};
-use unrip_core::event::result::ResultStatus;
+use unrip_core::event::result::{EvidenceKind, ResultStatus};
 use unrip_execute::core::fold::Fact;
 use unrip_execute::core::partition::*;
 
@@ -226,4 +226,58 @@ fn a_store_that_is_ahead_at_the_own_fence_brings_no_second_doubt_and_adopts_what
     assert_eq!(effects, vec![Effect::Activated, Effect::AdoptEvidence { head: head.clone(), fence_offset }]);
     assert!(outcome_of(&bench.step(Event::Heard(head.id, said(ResultStatus::Rejected)), at(5))).is_none());
     assert_eq!(bench.append_all(&effects, at(6)), vec![Effect::Publish(head.id)]);
+}
+
+#[test]
+fn a_drain_waits_for_what_is_claimed_and_for_nothing_else() {
+    let mut bench = Bench::active();
+    bench.receive(&one(), at(1));
+    assert!(bench.partition.is_drained(), "the next owner reads it again");
+    let poison = Incoming::Unacceptable { offset: 2, id: None, code: "poison", reason: String::new() };
+    bench.step(Event::Command(poison), at(1));
+    assert!(!bench.partition.is_drained());
+    bench.step(Event::Lost, at(2));
+    assert!(bench.partition.is_drained());
+}
+
+#[test]
+fn who_does_not_own_the_partition_commits_nothing() {
+    let mut bench = Bench::active();
+    bench.receive(&one(), at(1));
+    bench.append(placed(bench.log, Fact::Fence), at(2));
+    let outcome = Fact::Outcome { head: one(), fence_offset: bench.log - 1, status: ResultStatus::Expired };
+    assert!(bench.append(placed(bench.log, outcome), at(3)).is_empty());
+}
+
+#[test]
+fn what_the_venue_said_when_asked_is_kept_too() {
+    let (mut bench, head) = sent();
+    bench.step(Event::AnswerLost(head.id), at(3));
+    let mut verdict = said(ResultStatus::Executed);
+    verdict.evidence.as_mut().unwrap().kind = EvidenceKind::VenueQuery;
+    assert!(outcome_of(&bench.step(Event::Resolved(head.id, Resolution::Final(verdict)), at(4))).is_some());
+    let effects = bench.append(placed(bench.log, Fact::Fence), at(5));
+    assert_eq!(evidence_of(&effects), vec![(ResultStatus::Executed, 0)]);
+}
+
+#[test]
+fn a_decision_alone_is_adopted_by_the_next_owner() {
+    let (mut bench, head) = sent();
+    bench.append(placed(bench.log, Fact::Fence), at(3));
+    bench.append(placed(bench.log, Fact::Decision { id: head.id }), at(4));
+    let effects = bench.assign(at(5));
+    let fence_offset = bench.log - 1;
+    assert_eq!(effects, vec![Effect::Activated, Effect::AdoptDecision { head, fence_offset }]);
+}
+
+#[test]
+fn a_drain_says_what_a_gate_stopped_and_claims_nothing_that_was_being_prepared() {
+    let mut bench = Bench::active();
+    bench.claim(&one(), at(1));
+    let second = common::command(2, "key-2");
+    bench.receive(&second, at(1));
+    bench.step(Event::Revoked, at(2));
+    let effects = bench.step(Event::SendEnded(one().id, SendEnd::Refused("halted")), at(3));
+    assert_eq!(outcome_of(&effects), Some((ResultStatus::Rejected, "halted".into())));
+    assert!(bench.step(Event::Prepared(second.id, Preparation::Ready), at(3)).is_empty());
 }

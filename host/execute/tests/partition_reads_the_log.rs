@@ -154,30 +154,6 @@ fn commits_wait_for_the_first_command_that_the_journal_does_not_hold() {
     assert_eq!(effects, vec![Effect::Publish(command(2, "key-2").id), Effect::Commit(5)]);
 }
 
-#[test]
-fn what_does_not_fit_the_moment_is_not_heeded() {
-    let (mut bench, id) = (Bench::active(), one().id);
-    bench.receive(&one(), at(1));
-    // Not claimed: no end of a send, no answer, no verdict can be meant.
-    assert!(bench.step(Event::SendEnded(id, SendEnd::Handed), at(2)).is_empty());
-    assert!(bench.step(Event::Heard(id, said(ResultStatus::Executed)), at(2)).is_empty());
-    assert!(bench.step(Event::AnswerLost(id), at(2)).is_empty());
-    let verdict = Event::Resolved(id, Resolution::Final(said(ResultStatus::NotExecuted)));
-    assert!(bench.step(verdict.clone(), at(2)).is_empty());
-    let claim = bench.step(Event::Prepared(id, Preparation::Ready), at(3));
-    assert!(bench.step(Event::Prepared(id, Preparation::Ready), at(3)).is_empty());
-    bench.append_all(&claim, at(4));
-    bench.step(Event::SendEnded(id, SendEnd::Handed), at(5));
-    assert!(bench.step(verdict, at(6)).is_empty(), "nobody is in doubt");
-    // The end of the send is told once.
-    assert!(bench.step(Event::SendEnded(id, SendEnd::NotHanded), at(7)).is_empty());
-    assert!(bench.step(Event::SendEnded(id, SendEnd::Refused("halted")), at(7)).is_empty());
-    assert!(bench.step(Event::Tick, at(8)).is_empty(), "handed over is handed over");
-    assert!(outcome_of(&bench.step(Event::Heard(id, said(ResultStatus::Rejected)), at(9))).is_some());
-    assert!(bench.step(Event::Heard(id, said(ResultStatus::Executed)), at(10)).is_empty(), "the first stands");
-    assert!(bench.step(Event::AnswerLost(id), at(11)).is_empty());
-}
-
 /// A claim on its way when a later copy of our own fence lands before it.
 fn claiming_behind_a_copy() -> (Bench, Head, Vec<Effect>) {
     let (mut bench, head, claim) = claiming();
@@ -255,4 +231,23 @@ fn at_the_own_fence_what_the_store_knows_to_be_over_is_let_go() {
     bench.fold = MemoryFold::default();
     bench.assign(at(3));
     assert!(bench.partition.holds(&one().id));
+}
+
+#[test]
+fn an_outcome_known_before_it_is_read_frees_its_offset() {
+    let mut bench = Bench::active();
+    let outcome = bench.step(Event::Command(Incoming::Ours(one(), Some(("halted".into(), String::new())))), at(1));
+    let first = Fact::Outcome { head: one(), fence_offset: 0, status: ResultStatus::Rejected };
+    apply(&mut bench.fold, &placed(bench.log, first)).unwrap();
+    bench.log += 1;
+    assert_eq!(bench.append_all(&outcome, at(2)), vec![Effect::Commit(2)]);
+}
+
+#[test]
+fn an_outcome_that_is_void_for_a_reason_not_read_yet_is_left_to_its_time() {
+    let mut bench = Bench::active();
+    bench.step(Event::Command(Incoming::Ours(one(), Some(("halted".into(), String::new())))), at(1));
+    let outcome = placed(bench.log, Fact::Outcome { head: one(), fence_offset: 0, status: ResultStatus::Rejected });
+    let applied = Applied::OutcomeInvalid(Invalid::Fence);
+    assert!(bench.step(Event::Folded { placed: outcome, applied, appended_at: at(2) }, at(2)).is_empty());
 }

@@ -158,6 +158,7 @@ fn a_module_that_cannot_prepare_yet_is_asked_again_while_the_partition_is_ours()
     bench.step(Event::Prepared(id, Preparation::NotYet), at(100));
     assert!(bench.step(Event::Tick, at(149)).is_empty());
     assert_eq!(bench.step(Event::Tick, at(150)), vec![Effect::Prepare(id)]);
+    assert!(bench.step(Event::Tick, at(199)).is_empty(), "it is being asked");
     bench.step(Event::Prepared(id, Preparation::NotYet), at(200));
     bench.step(Event::Revoked, at(201));
     assert!(bench.partition.is_drained(), "the next owner reads it again");
