@@ -14,7 +14,6 @@ use tokio::sync::{mpsc, oneshot};
 use super::explain;
 use super::rebalance::Membership;
 use super::{BATCH_BYTES_MAX, GroupEvent, GroupOptions, Partition, list_of};
-use crate::config::REQUEST_WAIT_MS_MAX;
 use crate::{Error, Record};
 
 /// How long one poll waits: so soon is a command or a leave noticed.
@@ -32,14 +31,22 @@ pub(crate) type Batch = Vec<(u64, Record)>;
 pub(super) enum Command {
     Pause(Vec<Partition>),
     Resume(Vec<Partition>),
-    Seek { at: Partition, offset: i64, reply: oneshot::Sender<Result<(), Error>> },
+    /// Tried so long (for as long as the partition is assigned if absent); then it flows, if that is wanted.
+    Seek {
+        at: Partition,
+        offset: i64,
+        wait: Option<Duration>,
+        flow: bool,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
 }
 
 struct Seek {
     at: Partition,
     offset: i64,
     reply: oneshot::Sender<Result<(), Error>>,
-    until: Instant,
+    until: Option<Instant>,
+    flow: bool,
 }
 
 struct Member {
@@ -182,9 +189,9 @@ impl Member {
             match command {
                 Command::Pause(partitions) => self.pause(partitions),
                 Command::Resume(partitions) => self.resume(partitions),
-                Command::Seek { at, offset, reply } => {
-                    let until = Instant::now() + Duration::from_millis(REQUEST_WAIT_MS_MAX);
-                    self.seeks.push(Seek { at, offset, reply, until });
+                Command::Seek { at, offset, wait, flow, reply } => {
+                    let until = wait.map(|wait| Instant::now() + wait);
+                    self.seeks.push(Seek { at, offset, reply, until, flow });
                 }
             }
         }
@@ -221,9 +228,12 @@ impl Member {
             match self.seek(&seek.at, seek.offset) {
                 Ok(()) => {
                     self.consumer.context().epochs.begin(std::slice::from_ref(&seek.at));
+                    if seek.flow {
+                        self.resume(vec![seek.at]);
+                    }
                     seek.reply.send(Ok(())).ok();
                 }
-                Err(_) if Instant::now() < seek.until => self.seeks.push(seek),
+                Err(_) if seek.until.is_none_or(|until| Instant::now() < until) => self.seeks.push(seek),
                 Err(error) => drop(seek.reply.send(Err(error))),
             }
         }

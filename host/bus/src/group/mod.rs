@@ -206,11 +206,33 @@ impl GroupConsumer {
 
     /// Continues the partition at the offset; what was fetched before does not come any more.
     pub async fn seek(&self, topic: &str, partition: i32, offset: i64) -> Result<(), Error> {
-        let closed = Error::Closed { operation: "seek" };
+        let wait = Some(Duration::from_millis(REQUEST_WAIT_MS_MAX));
+        self.seeking((topic.to_owned(), partition), offset, wait, false).await
+    }
+
+    /// Has the partition begin at the offset and flow. Asked for at once; the answer comes when it is done, or when the
+    /// partition is taken away. The member's own thread does it, and that one stands still while a revocation waits for
+    /// its guard: whoever holds the guards must not wait for this answer.
+    pub fn begin_at(
+        &self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        self.seeking((topic.to_owned(), partition), offset, None, true)
+    }
+
+    fn seeking(
+        &self,
+        at: Partition,
+        offset: i64,
+        wait: Option<Duration>,
+        flow: bool,
+    ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         let (reply, answer) = oneshot::channel();
-        let at = (topic.to_owned(), partition);
-        self.commands.send(Command::Seek { at, offset, reply }).map_err(|_| closed.clone())?;
-        answer.await.unwrap_or(Err(closed))
+        // A member whose thread has ended drops the reply's sender.
+        self.commands.send(Command::Seek { at, offset, wait, flow, reply }).ok();
+        async move { answer.await.unwrap_or(Err(Error::Closed { operation: "seek" })) }
     }
 
     /// The group's committed next offsets.

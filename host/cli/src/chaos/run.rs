@@ -81,8 +81,10 @@ async fn report(args: &ChaosArgs, workspace: &Workspace, say: &Say) -> Result<Re
     campaign.run(until, &mut interrupts).await?;
     let seconds = begun.elapsed().as_secs_f64();
     say.progress("faults cease; everything comes to rest");
-    if !campaign.settle(args.settle, &mut interrupts).await? {
-        let open = campaign.tally.open();
+    let is_at_rest = campaign.settle(args.settle, &mut interrupts).await?;
+    let open = campaign.tally.open();
+    // Not every broker says truly how far a group is; what counts is that every command has ended.
+    if !is_at_rest && open > 0 {
         let said = format!("not at rest {} s after the faults: {open} commands open", args.settle.as_secs());
         campaign.breaches.push(Breach::new("no_rest", said));
     }

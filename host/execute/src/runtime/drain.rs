@@ -72,6 +72,8 @@ impl Service {
 
     pub(super) async fn leave(&mut self) {
         let Some(group) = self.group.take() else { return };
+        // The member's thread may stand in a revocation: it cannot leave before that is let go.
+        self.leaving.clear();
         if tokio::time::timeout(LEAVE_WAIT, group.leave()).await.is_err() {
             tracing::warn!("leaving the group takes too long; the broker will notice");
         }

@@ -16,7 +16,7 @@ impl Service {
     pub(super) async fn perform(&mut self, partition: i32, effect: Effect, now: Timestamp) -> Result<(), RunError> {
         match effect {
             Effect::AppendFence(event_id) => self.append_fence(partition, event_id, now),
-            Effect::Activated => self.activated(partition).await,
+            Effect::Activated => self.activated(partition),
             Effect::Prepare(id) => {
                 self.prepare(partition, id);
                 Ok(())
@@ -63,7 +63,7 @@ impl Service {
         }
     }
 
-    async fn activated(&mut self, partition: i32) -> Result<(), RunError> {
+    fn activated(&mut self, partition: i32) -> Result<(), RunError> {
         tracing::info!(partition, "partition active");
         reach(Point::FenceRead);
         self.recover_claims(partition)?;
@@ -87,7 +87,8 @@ impl Service {
         slot.publisher = Some(running);
         slot.paused = false;
         let next = slot.next_offset;
-        self.start_reading(partition, next).await
+        self.start_reading(partition, next);
+        Ok(())
     }
 }
 

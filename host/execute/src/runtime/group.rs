@@ -113,19 +113,16 @@ impl Service {
         })
     }
 
-    /// Begins to read commands.
-    pub(super) async fn start_reading(&self, partition: i32, next: i64) -> Result<(), RunError> {
-        let Some(group) = &self.group else { return Ok(()) };
-        if let Err(error) = group.seek(topic::EXECUTE_TRADE, partition, next).await {
-            if error.is_fatal() {
-                return Err(unavailable(error));
+    /// Begins to read commands. The loop does not wait for it: a revocation that waits for the loop holds up the answer.
+    pub(super) fn start_reading(&self, partition: i32, next: i64) {
+        let Some(group) = &self.group else { return };
+        let begun = group.begin_at(topic::EXECUTE_TRADE, partition, next);
+        tokio::spawn(async move {
+            if let Err(error) = begun.await {
+                // Taken away meanwhile: whoever has it now reads it.
+                tracing::info!(partition, next, %error, "does not begin to read");
             }
-            // Taken away meanwhile: whoever has it now reads it.
-            tracing::warn!(partition, next, %error, "could not seek");
-            return Ok(());
-        }
-        group.resume(&[(topic::EXECUTE_TRADE.to_owned(), partition)]);
-        Ok(())
+        });
     }
 
     /// Holds reading of partitions with too many commands in hand, and lets it go on later.
