@@ -313,3 +313,19 @@ fn an_outcome_that_was_not_read_back_is_appended_again() {
     assert!(outcome_of(&bench.step(Event::Tick, at(1_000))).is_none());
     assert!(outcome_of(&bench.step(Event::Tick, at(5_001))).is_some());
 }
+
+#[test]
+fn an_owner_appends_its_fence_again_before_a_log_cut_by_age_could_lose_it() {
+    let mut bench = Bench::active();
+    let fence = Effect::AppendFence(uuid(9_001));
+    assert!(bench.step(Event::Tick, at(599_999)).is_empty());
+    assert_eq!(bench.step(Event::Tick, at(600_000)), vec![fence.clone()]);
+    assert!(bench.step(Event::Tick, at(1_199_999)).is_empty());
+    let mut copy = placed(bench.log, Fact::Fence);
+    copy.event_id = uuid(9_001);
+    assert!(bench.append(copy, at(1_199_999)).is_empty());
+    assert!(bench.partition.is_active());
+    assert_eq!(bench.step(Event::Tick, at(1_200_000)), vec![fence]);
+    bench.step(Event::Revoked, at(1_200_001));
+    assert!(bench.step(Event::Tick, at(9_000_000)).is_empty(), "who hands over fences nobody");
+}

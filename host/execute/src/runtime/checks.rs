@@ -10,11 +10,12 @@ use unrip_core::topic;
 use unrip_service::RunError;
 
 use super::journal::unavailable;
+use crate::core::partition::FENCE_AGAIN_MS;
 
 /// Pause before the broker is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 /// Beside the longest deadline and two clocks' skew, the journal keeps this much longer, in milliseconds.
-const JOURNAL_MARGIN_MS: i64 = 60_000;
+const JOURNAL_MARGIN_MS: i64 = 3 * FENCE_AGAIN_MS;
 /// Replicas that must hold an append where there are several.
 const IN_SYNC_MIN: i64 = 2;
 

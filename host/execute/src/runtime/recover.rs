@@ -12,6 +12,7 @@ use super::journal::state;
 use super::records::Cause;
 use super::service::Service;
 use super::slot::{Claimed, Held};
+use crate::core::book::Book;
 use crate::core::fold::{Entry, FoldView};
 use crate::core::limits::{self, Promise};
 use crate::core::wire::claimed_command;
@@ -24,6 +25,10 @@ const FOLLOWED_MS_MAX: i64 = 120_000;
 impl Service {
     /// Takes up what is claimed: open commands to be ended, executed ones to be followed, promises to be counted.
     pub(super) fn recover_claims(&mut self, partition: i32) -> Result<(), RunError> {
+        if let Some(slot) = self.slots.get_mut(&partition) {
+            // The journal holds what is promised; what was only prepared by an earlier owner's turn is not.
+            slot.book = Book::default();
+        }
         let now = self.now();
         let ask_after_ms = self.config.execute.clock_skew_max_ms;
         for (entry, kept) in self.store.recent_claims(partition).map_err(state)? {
@@ -56,9 +61,6 @@ impl Service {
     fn take_up(&mut self, partition: i32, entry: Entry, kept: KeptClaim) -> Result<(), RunError> {
         let id = entry.head.id;
         let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
-        if slot.held.contains_key(&id) {
-            return Ok(());
-        }
         let KeptClaim { claim, trace } = kept;
         let (Some(command), Ok(unsigned)) = (claimed_command(&claim), STANDARD.decode(&claim.action_base64)) else {
             return Err(RunError::State(format!(
@@ -69,6 +71,9 @@ impl Service {
         let gives = limits::gives(payload, &claim.reserves);
         let promise = Promise { account: payload.account.clone(), gives: gives.clone(), deadline: payload.deadline };
         slot.book.enter(id, promise, id.time());
+        if slot.held.contains_key(&id) {
+            return Ok(());
+        }
         slot.index.keep(id, &payload.venue_ref, claim.action_digest.clone());
         // The host holds what it promises; the module is not asked to encode it again.
         let action = Action { scheme: claim.scheme, unsigned, reserves: Vec::new() };

@@ -58,6 +58,7 @@ impl Partition {
         match self.phase {
             Phase::Fencing { event_id, .. } if event_id == placed.event_id => {
                 self.own(event_id, placed.offset);
+                self.fence_at = now;
                 self.activate(store, now, effects)?;
             }
             Phase::Active { event_id, .. } if event_id == placed.event_id => {

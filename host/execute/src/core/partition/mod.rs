@@ -19,6 +19,9 @@ pub use super::effect::*;
 use super::fold::{FoldView, Head};
 use super::intake::Bounds;
 
+/// How often an owner appends its fence again by default; the journal is kept several times as long.
+pub const FENCE_AGAIN_MS: i64 = 600_000;
+
 /// Time limits of the machine, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timing {
@@ -28,13 +31,21 @@ pub struct Timing {
     pub answer_timeout_ms: i64,
     /// How often the module is asked again after `not-yet`.
     pub prepare_retry_ms: i64,
+    /// An owner appends its fence again so often: a log that is cut by age must never lose the fence that claims name.
+    pub fence_again_ms: i64,
     /// Added to the longest deadline when commands of an earlier life may still be open.
     pub embargo_margin_ms: i64,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { append_retry_ms: 5_000, answer_timeout_ms: 10_000, prepare_retry_ms: 50, embargo_margin_ms: 5_000 }
+        Self {
+            append_retry_ms: 5_000,
+            answer_timeout_ms: 10_000,
+            prepare_retry_ms: 50,
+            fence_again_ms: FENCE_AGAIN_MS,
+            embargo_margin_ms: 5_000,
+        }
     }
 }
 
@@ -127,6 +138,8 @@ pub struct Partition {
     last_fence: Option<i64>,
     floor: Timestamp,
     first_fence_at: Option<Timestamp>,
+    /// When our fence was appended last.
+    fence_at: Timestamp,
     earlier_life: bool,
     embargo_until: Option<Timestamp>,
     open: BTreeMap<CommandId, Open>,
@@ -158,6 +171,7 @@ impl Partition {
             last_fence: None,
             floor: Timestamp::from_micros(0),
             first_fence_at: None,
+            fence_at: Timestamp::from_micros(0),
             earlier_life: false,
             embargo_until: None,
             open: BTreeMap::new(),

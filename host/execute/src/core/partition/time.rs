@@ -14,6 +14,12 @@ impl Partition {
             self.phase = Phase::Fencing { event_id, at: now };
             effects.push(Effect::AppendFence(event_id));
         }
+        if let Phase::Active { event_id, .. } = self.phase
+            && now.millis_since(self.fence_at) >= self.timing.fence_again_ms
+        {
+            self.fence_at = now;
+            effects.push(Effect::AppendFence(event_id));
+        }
         let Some(fence_offset) = self.fence_offset() else { return };
         for (offset, skip) in &mut self.skips {
             if now.millis_since(skip.at) >= retry {
