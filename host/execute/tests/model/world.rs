@@ -179,14 +179,13 @@ impl Model for World {
 
 pub fn fresh() -> Partition {
     // Waiting for answers is a step of its own here.
-    let timing =
-        Timing {
-            append_retry_ms: RETRY_MS,
-            answer_timeout_ms: i64::MAX,
-            prepare_retry_ms: 0,
-            fence_again_ms: i64::MAX,
-            embargo_margin_ms: 0,
-        };
+    let timing = Timing {
+        append_retry_ms: RETRY_MS,
+        answer_timeout_ms: i64::MAX,
+        prepare_retry_ms: 0,
+        fence_again_ms: i64::MAX,
+        embargo_margin_ms: 0,
+    };
     Partition::new(VENUE, Bounds::default(), timing)
 }
 
