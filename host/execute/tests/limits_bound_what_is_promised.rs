@@ -1,4 +1,4 @@
-//! Limits that need no history, and what a book of promises counts beside the sum of them.
+//! Limits that need no history, what a book of promises counts beside the sum of them, and how far clocks may differ.
 
 mod common;
 
@@ -8,6 +8,7 @@ use unrip_core::event::command::ExecuteTrade;
 use unrip_core::event::journal::Reserve;
 use unrip_core::{Amount, CommandId};
 use unrip_execute::core::book::Book;
+use unrip_execute::core::clock::ClockSense;
 use unrip_execute::core::limits::*;
 
 fn command() -> ExecuteTrade {
@@ -100,4 +101,17 @@ fn what_gives_nothing_needs_no_balance_and_each_account_has_its_own() {
     assert_eq!(code(book.admit(id(3), promise("me", 1), &limits, held, at(0)).err()), "limit_inventory");
     assert_eq!(code(book.admit(id(4), promise("you", 4), &limits, held, at(0)).err()), "limit_inventory");
     assert_eq!(code(book.admit(id(5), promise("you", 3), &limits, held, at(0)).err()), "ok");
+}
+
+#[test]
+fn clocks_may_differ_by_the_skew_and_no_more() {
+    let mut sense = ClockSense::new(2_000);
+    sense.measured(at(2_000), at(0), at(2_000));
+    assert_eq!(sense.doubt(), None);
+    sense.measured(at(0), at(2_000), at(0));
+    assert_eq!(sense.doubt(), None);
+    sense.measured(at(2_001), at(0), at(2_001));
+    assert!(sense.doubt().is_some());
+    sense.measured(at(0), at(2_001), at(0));
+    assert!(sense.doubt().is_some());
 }
