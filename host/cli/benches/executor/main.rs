@@ -79,7 +79,8 @@ async fn main() {
 impl Bench {
     async fn start(dir: &std::path::Path) -> Self {
         // No settlements to follow and no balances to wait for: what is measured is the way of a command.
-        let words = ["unrip", "dev", "--rate", "0", "--partitions", "3", "--set", "execute.execute.limits.inventory=unchecked"];
+        let words =
+            ["unrip", "dev", "--rate", "0", "--partitions", "3", "--set", "execute.execute.limits.inventory=unchecked"];
         let words = words.into_iter().map(str::to_owned).chain(["--dir".to_owned(), dir.display().to_string()]);
         let Command::Dev(args) = Cli::parse_from(words).command else { unreachable!() };
         let say = Say::new(false, true);
@@ -125,7 +126,12 @@ impl Bench {
         let claims = self.histogram("unrip_claim_latency_seconds").await.since(&before);
         floors.sort_by(f64::total_cmp);
         let (p50, p99) = (floors[floors.len() / 2], floors[floors.len() * 99 / 100]);
-        println!("floor (append + fetch + fsync): p50 {:.2} ms, p99 {:.2} ms, {} rounds", p50 * 1e3, p99 * 1e3, floors.len());
+        println!(
+            "floor (append + fetch + fsync): p50 {:.2} ms, p99 {:.2} ms, {} rounds",
+            p50 * 1e3,
+            p99 * 1e3,
+            floors.len()
+        );
         println!(
             "claim (append asked for to fold on disk): p50 {:.2} ms, p99 {:.2} ms, {} claims; p50 is {:.2} x the floor (aim 1.2)",
             claims.quantile(0.5) * 1e3,
@@ -137,8 +143,10 @@ impl Bench {
 
     /// Commands at a steady rate through one executor.
     async fn throughput(&mut self, count: usize, rate: usize) {
-        let before =
-            (self.histogram("unrip_claim_latency_seconds").await, self.histogram("unrip_dispatch_latency_seconds").await);
+        let before = (
+            self.histogram("unrip_claim_latency_seconds").await,
+            self.histogram("unrip_dispatch_latency_seconds").await,
+        );
         let began = Instant::now();
         let mut deliveries = Vec::new();
         for sent in 0..count {

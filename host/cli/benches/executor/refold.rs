@@ -45,14 +45,18 @@ pub(crate) async fn run(bench: &mut Bench, records: usize) {
         assert!(began.elapsed() < WAIT, "not folded\n{log}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    println!("re-fold: {:.1} s from the start of the process (aim 10 s for 10^6 records): {folded}", began.elapsed().as_secs_f64());
+    println!(
+        "re-fold: {:.1} s from the start of the process (aim 10 s for 10^6 records): {folded}",
+        began.elapsed().as_secs_f64()
+    );
 }
 
 /// A claim and its outcome whose fence is the newest of their partition, and how many records the journal has.
 async fn claim_and_outcome(bench: &Bench) -> ([Record; 2], usize) {
     let (mut found, mut present) = (None, 0);
     for partition in 0..PARTITIONS {
-        let records = unrip_bus::read_to_end(&bench.stack.bus, topic::JOURNAL, partition, 0, Isolation::ReadUncommitted);
+        let records =
+            unrip_bus::read_to_end(&bench.stack.bus, topic::JOURNAL, partition, 0, Isolation::ReadUncommitted);
         let records = records.await.unwrap();
         present += records.len();
         let is = |record: &&Record, kind: &str| record.header("event_type") == Some(kind.as_bytes());
