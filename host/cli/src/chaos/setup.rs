@@ -16,6 +16,8 @@ use crate::venue::Venue;
 
 /// The group's patience with an executor, in milliseconds: as short as brokers allow.
 pub const SESSION_MS: u64 = 1_000;
+/// How often balances are asked for, in milliseconds: a new owner must know them before commands expire.
+const BALANCES_MS: i64 = 500;
 /// Numbers tried to find an account for each partition.
 const ACCOUNTS_TRIED_MAX: u32 = 200;
 
@@ -113,9 +115,25 @@ pub fn shape(args: &ChaosArgs, mut venue: Venue) -> (Shape, Vec<String>) {
             signers.insert(format!("chaos{number}"), signer.into());
         }
     }
+    ask_balances(&mut venue, &accounts);
     let strategies = u32::try_from(accounts.len()).unwrap_or(0) + 1;
     let copies = BTreeMap::from([("execute".to_owned(), args.executors), ("react".to_owned(), strategies)]);
     (Shape { venue, copies, own_broker: args.wants(FaultKind::Broker) }, accounts)
+}
+
+/// Where the component is told whose balances to ask for, it asks for these accounts' too, and often.
+fn ask_balances(venue: &mut Venue, accounts: &[String]) -> Option<()> {
+    let settings = &mut venue.roles.get_mut("execute")?.settings;
+    let config = settings.get_mut("module")?.get_mut("config")?.as_table_mut()?;
+    config.insert("balances_every_ms".to_owned(), BALANCES_MS.into());
+    let balances = config.get_mut("balances")?.as_array_mut()?;
+    let first = balances.first()?.as_table()?.clone();
+    for account in accounts {
+        let mut more = first.clone();
+        more.insert("account".to_owned(), account.as_str().into());
+        balances.push(more.into());
+    }
+    Some(())
 }
 
 fn signers(venue: &mut Venue) -> Option<&mut Table> {
