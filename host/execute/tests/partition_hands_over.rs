@@ -281,3 +281,15 @@ fn a_drain_says_what_a_gate_stopped_and_claims_nothing_that_was_being_prepared()
     assert_eq!(outcome_of(&effects), Some((ResultStatus::Rejected, "halted".into())));
     assert!(bench.step(Event::Prepared(second.id, Preparation::Ready), at(3)).is_empty());
 }
+
+/// Somebody else owns the partition: what was sent before is asked about there, and a stop need not wait for it.
+#[test]
+fn a_fenced_executor_has_nothing_to_drain() {
+    let mut bench = Bench::active();
+    let head = one();
+    bench.claim(&head, at(1));
+    bench.step(Event::SendEnded(head.id, SendEnd::Handed), at(2));
+    assert!(!bench.partition.is_drained());
+    bench.append(placed(bench.log, Fact::Fence), at(3));
+    assert!(bench.partition.is_drained());
+}

@@ -213,13 +213,10 @@ impl Partition {
     }
 
     /// Whether nothing is in flight that a drain should wait for. What is not claimed the next owner reads again, and
-    /// doubts it takes up.
+    /// doubts it takes up; what was sent under an older fence it asks about already.
     pub fn is_drained(&self) -> bool {
-        self.skips.is_empty()
-            && self
-                .open
-                .values()
-                .all(|open| matches!(open.stage, Stage::Preparing | Stage::Waiting(_) | Stage::Doubt(_)))
+        let waits = |open: &Open| !matches!(open.stage, Stage::Preparing | Stage::Waiting(_) | Stage::Doubt(_));
+        self.fence_offset().is_none() || (self.skips.is_empty() && !self.open.values().any(waits))
     }
 
     /// Takes one event. The store is the fold of at least everything that `Folded` events told of.
