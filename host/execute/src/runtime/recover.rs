@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use unrip_core::CommandId;
+use unrip_core::event::journal::JournalClaim;
 use unrip_core::event::result::ResultStatus;
+use unrip_core::{CommandId, Timestamp};
 use unrip_engine::executor::Action;
 use unrip_service::RunError;
 
@@ -38,13 +39,24 @@ impl Service {
             let (id, deadline, open) = (entry.head.id, entry.head.deadline, entry.is_open());
             let executed = entry.outcome.is_some_and(|outcome| outcome.status == ResultStatus::Executed);
             let followed = executed && now < deadline.plus_millis(FOLLOWED_MS_MAX);
-            if open || followed || self.limits.counts(deadline, now) {
+            if open || followed {
                 self.take_up(partition, entry, kept)?;
+            } else if self.limits.counts(deadline, now) {
+                self.count(partition, id, deadline, &kept.claim);
             }
             let Some(slot) = self.slots.get_mut(&partition).filter(|_| followed) else { continue };
             slot.index.follow(id, deadline.plus_millis(ask_after_ms), deadline);
         }
         Ok(())
+    }
+
+    /// Counts what an ended command has promised. A takeover waits for this, so the command in the claim is not read.
+    fn count(&mut self, partition: i32, id: CommandId, deadline: Timestamp, claim: &JournalClaim) {
+        let account = claim.command.pointer("/payload/account").and_then(serde_json::Value::as_str);
+        if let (Some(slot), Some(account)) = (self.slots.get_mut(&partition), account) {
+            let promise = Promise { account: account.to_owned(), gives: claim.reserves.clone(), deadline };
+            slot.book.enter(id, promise, id.time());
+        }
     }
 
     /// Takes up one claim, unless it is in hand.
