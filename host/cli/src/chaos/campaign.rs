@@ -134,10 +134,7 @@ impl<'a> Campaign<'a> {
                         self.inflict(&fault, now);
                         self.draw(now);
                     }
-                    if now >= progress {
-                        progress = now + PROGRESS;
-                        self.say.progress(&self.line());
-                    }
+                    self.tell_progress(now, &mut progress);
                     let enough = until.kills.is_some_and(|kills| self.counts.kills_total() >= kills);
                     if enough || until.time.is_some_and(|time| now >= time) {
                         return Ok(true);
@@ -164,10 +161,7 @@ impl<'a> Campaign<'a> {
                 _ = look.tick() => {
                     let now = Instant::now();
                     self.look(now).await?;
-                    if now >= progress {
-                        progress = now + PROGRESS;
-                        self.say.progress(&self.line());
-                    }
+                    self.tell_progress(now, &mut progress);
                     if now >= ask {
                         ask = now + REST_EVERY;
                         if self.is_at_rest().await {
@@ -197,6 +191,14 @@ impl<'a> Campaign<'a> {
         if let Some(Ok(records)) = batch {
             self.newest = Instant::now();
             records.iter().for_each(|record| self.tally.add(record));
+        }
+    }
+
+    /// A line every while.
+    fn tell_progress(&self, now: Instant, next: &mut Instant) {
+        if now >= *next {
+            *next = now + PROGRESS;
+            self.say.progress(&self.line());
         }
     }
 

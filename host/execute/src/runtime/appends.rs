@@ -1,16 +1,17 @@
 //! Writing the executor's records: fences, claims, outcomes, evidence, skips, statuses.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Serialize;
 use unrip_bus::Outgoing;
 use unrip_core::event::journal::{JournalClaim, JournalEvidence, JournalFence, JournalOutcome, JournalSkip};
 use unrip_core::event::result::{EvidenceKind, ResultStatus, StatusState};
-use unrip_core::{CommandId, Timestamp, Uuid};
+use unrip_core::{CommandId, Payload, Timestamp, Uuid};
 use unrip_service::RunError;
 
 use super::commands::find_signer;
 use super::records::evidence;
 use super::service::Service;
-use super::slot::Mark;
+use super::slot::{Held, Mark};
 use super::statements::shortened;
 use crate::core::fold::{FoldView, Head};
 use crate::core::partition::{Ending, Known};
@@ -63,9 +64,7 @@ impl Service {
             action_digest: claimed.digest.clone(),
             module: self.module.clone(),
         };
-        let event_id = self.ctx.ids.uuid_v7(now);
-        let cause = Some(&held.cause);
-        let record = self.maker.journal(partition, &id.to_string(), event_id, cause, claim, now).map_err(encode)?;
+        let record = self.about(partition, id, held, claim, now)?;
         self.note_written(partition, id, fence_offset);
         reach(Point::ClaimAppendBefore);
         self.append("claim", None, record);
@@ -109,10 +108,7 @@ impl Service {
             note: ending.note,
             evidence: ending.evidence.map(|known| evidence(known, digest)),
         };
-        let event_id = self.ctx.ids.uuid_v7(now);
-        let cause = Some(&held.cause);
-        let record =
-            self.maker.journal(partition, &head.id.to_string(), event_id, cause, outcome, now).map_err(encode)?;
+        let record = self.about(partition, head.id, held, outcome, now)?;
         self.note_written(partition, head.id, fence_offset);
         reach(Point::OutcomeAppendBefore);
         self.append("outcome", first, record);
@@ -182,9 +178,7 @@ impl Service {
             result_code: ending.code,
             evidence: evidence(known, digest),
         };
-        let event_id = self.ctx.ids.uuid_v7(now);
-        let cause = Some(&held.cause);
-        let record = self.maker.journal(partition, &id.to_string(), event_id, cause, payload, now).map_err(encode)?;
+        let record = self.about(partition, id, held, payload, now)?;
         reach(Point::EvidenceAppendBefore);
         self.append("evidence", None, record);
         Ok(())
@@ -227,6 +221,19 @@ impl Service {
         let by_host = matches!(state, StatusState::InDoubt | StatusState::ResolvedByOperator);
         let module = (!by_host).then(|| self.module.clone());
         self.maker.status(partition, &held.cause, state, detail, module, now).map(Some).map_err(encode)
+    }
+
+    /// A journal record about a command in hand.
+    fn about<P: Payload + Serialize>(
+        &self,
+        partition: i32,
+        id: CommandId,
+        held: &Held,
+        payload: P,
+        now: Timestamp,
+    ) -> Result<Outgoing, RunError> {
+        let event_id = self.ctx.ids.uuid_v7(now);
+        self.maker.journal(partition, &id.to_string(), event_id, Some(&held.cause), payload, now).map_err(encode)
     }
 
     /// When the record comes back its append time is held against the clock.

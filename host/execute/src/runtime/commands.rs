@@ -23,7 +23,7 @@ use crate::signer::Signer;
 
 impl Service {
     /// Takes a record of the command topic.
-    pub(super) async fn command(&mut self, record: Record) -> Result<(), RunError> {
+    pub(super) fn command(&mut self, record: Record) -> Result<(), RunError> {
         let now = self.now();
         let (partition, offset) = (record.partition, record.offset);
         let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
@@ -68,7 +68,7 @@ impl Service {
                 }
             }
         }
-        self.perform_all(partition, effects, now).await
+        self.perform_all(partition, effects, now)
     }
 
     pub(super) fn prepare(&self, partition: i32, id: CommandId) {
@@ -127,8 +127,9 @@ impl Service {
         };
         match refused {
             Ok(()) => {
-                slot.index.keep(id, &command.venue_ref, sha256_hex(&action.unsigned));
-                held.claimed = Some(Claimed { digest: sha256_hex(&action.unsigned), action, gives });
+                let digest = sha256_hex(&action.unsigned);
+                slot.index.keep(id, &command.venue_ref, digest.clone());
+                held.claimed = Some(Claimed { digest, action, gives });
                 preparation
             }
             Err(Refused::Limit { code, reason }) => Preparation::Never { code: code.to_owned(), reason },

@@ -26,7 +26,7 @@ impl Service {
         reach(Point::DrainBegin);
         let partitions: Vec<i32> = self.slots.keys().copied().collect();
         for partition in &partitions {
-            self.step(*partition, Event::Revoked).await?;
+            self.step(*partition, Event::Revoked)?;
         }
         let drain = Duration::from_millis(self.config.execute.drain_timeout_ms);
         let deadline = tokio::time::Instant::now() + drain;
@@ -37,11 +37,11 @@ impl Service {
                     tracing::warn!("the drain took too long: the rest is left in doubt for the next owner");
                     break;
                 }
-                Some(input) = inputs.recv() => self.input(input).await?,
-                Some(heard) = heard.recv() => self.heard(heard).await?,
+                Some(input) = inputs.recv() => self.input(input)?,
+                Some(heard) = heard.recv() => self.heard(heard)?,
                 _ = tick.tick() => {
                     for partition in &partitions {
-                        self.step(*partition, Event::Tick).await?;
+                        self.step(*partition, Event::Tick)?;
                     }
                 }
             }

@@ -13,7 +13,7 @@ use crate::points::{Point, reach};
 
 impl Service {
     /// Does one thing. What fails here is tried again by the protocol's own clock, or ends the service.
-    pub(super) async fn perform(&mut self, partition: i32, effect: Effect, now: Timestamp) -> Result<(), RunError> {
+    pub(super) fn perform(&mut self, partition: i32, effect: Effect, now: Timestamp) -> Result<(), RunError> {
         match effect {
             Effect::AppendFence(event_id) => self.append_fence(partition, event_id, now),
             Effect::Activated => self.activated(partition),

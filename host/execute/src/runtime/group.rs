@@ -45,7 +45,7 @@ impl Service {
                 reach(if lost { Point::Lost } else { Point::Revoked });
                 let event = if lost { Event::Lost } else { Event::Revoked };
                 for partition in &numbers {
-                    self.step(*partition, event.clone()).await?;
+                    self.step(*partition, event.clone())?;
                 }
                 if lost {
                     self.release(&numbers);
@@ -58,7 +58,7 @@ impl Service {
             }
             GroupEvent::Records(records) => {
                 for record in records {
-                    self.command(record).await?;
+                    self.command(record)?;
                 }
                 self.hold_back();
                 Ok(())
@@ -86,7 +86,7 @@ impl Service {
         let slot = self.slots.entry(partition).or_insert_with(|| Slot::new(Partition::new(&venue, bounds, timing)));
         slot.next_offset = assignment.next_offset;
         slot.dead.clear();
-        self.step(partition, Event::Assigned(assignment)).await
+        self.step(partition, Event::Assigned(assignment))
     }
 
     async fn assignment(&self, partition: i32) -> Result<Assignment, RunError> {
@@ -153,7 +153,7 @@ impl Service {
             reach(Point::Released);
             self.commit().await;
             for partition in &partitions {
-                self.step(*partition, Event::Lost).await?;
+                self.step(*partition, Event::Lost)?;
             }
             self.release(&partitions);
             drop(guard);

@@ -96,7 +96,7 @@ impl Service {
             claimed: Some(Claimed { action, digest: claim.action_digest, gives }),
             taken_up: Instant::now(),
         };
-        tracing::info!(command_id = %id, partition, "taking up an open claim");
+        tracing::info!(command_id = %id, partition, "taking up a claim");
         reach(Point::ClaimTakenUp);
         slot.held.insert(id, held);
         Ok(())

@@ -1,4 +1,4 @@
-//! The loop: one task steps every partition; then stopping in order.
+//! The loop: one task steps every partition.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl Service {
                         }
                     }
                 }
-                Some(other) => self.input(other).await?,
+                Some(other) => self.input(other)?,
                 None => return Ok(false),
             }
         }
@@ -117,8 +117,8 @@ impl Service {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                Some(input) = inputs.recv() => self.input(input).await?,
-                Some(heard) = heard.recv() => self.heard(heard).await?,
+                Some(input) = inputs.recv() => self.input(input)?,
+                Some(heard) = heard.recv() => self.heard(heard)?,
                 event = next_event(&mut self.group) => self.grouped(event).await?,
                 _ = tick.tick() => {
                     ticks += 1;
@@ -139,7 +139,7 @@ impl Service {
             return Err(begin_anew(&format!("the clock stepped by {step_ms} ms")));
         }
         for partition in self.slots.keys().copied().collect::<Vec<_>>() {
-            self.step(partition, Event::Tick).await?;
+            self.step(partition, Event::Tick)?;
         }
         self.let_go().await?;
         self.hold_back();
@@ -149,7 +149,7 @@ impl Service {
             self.leave().await;
             let partitions: Vec<i32> = self.slots.keys().copied().collect();
             for partition in &partitions {
-                self.step(*partition, Event::Lost).await?;
+                self.step(*partition, Event::Lost)?;
             }
             self.release(&partitions);
             self.group = Some(self.join()?);
@@ -177,36 +177,34 @@ impl Service {
         self.ctx.clock.now().max(self.newest_append)
     }
 
-    pub(super) async fn input(&mut self, input: Input) -> Result<(), RunError> {
+    pub(super) fn input(&mut self, input: Input) -> Result<(), RunError> {
         match input {
             Input::Folded(records) => {
                 for record in records.map_err(state)? {
-                    self.folded(record).await?;
+                    self.folded(record)?;
                 }
                 Ok(())
             }
             Input::Prepared { partition, id, action, preparation } => {
                 reach(Point::PrepareAfter);
                 let preparation = self.admit(partition, id, action, preparation);
-                self.step(partition, Event::Prepared(id, preparation)).await
+                self.step(partition, Event::Prepared(id, preparation))
             }
             Input::Sent { partition, id, outcome } => {
                 self.note_sent(partition, &id, outcome.end);
-                self.step(partition, Event::SendEnded(id, outcome.end)).await?;
+                self.step(partition, Event::SendEnded(id, outcome.end))?;
                 if outcome.answer_lost {
-                    self.step(partition, Event::AnswerLost(id)).await?;
+                    self.step(partition, Event::AnswerLost(id))?;
                 }
                 Ok(())
             }
-            Input::Resolved { partition, id, resolution } => {
-                self.step(partition, Event::Resolved(id, resolution)).await
-            }
+            Input::Resolved { partition, id, resolution } => self.step(partition, Event::Resolved(id, resolution)),
             Input::Followed { partition, id, resolution } => self.followed(partition, id, resolution),
             Input::Failed(error) => Err(error),
         }
     }
 
-    async fn folded(&mut self, record: FoldedRecord) -> Result<(), RunError> {
+    fn folded(&mut self, record: FoldedRecord) -> Result<(), RunError> {
         let FoldedRecord { partition, appended_at, placed, applied } = record;
         let written = self.slots.get_mut(&partition).and_then(|slot| slot.written.came_back(&placed));
         if let Some(written) = written {
@@ -215,7 +213,7 @@ impl Service {
         }
         self.newest_append = self.newest_append.max(appended_at);
         self.tell_time();
-        self.step(partition, Event::Folded { placed, applied, appended_at }).await
+        self.step(partition, Event::Folded { placed, applied, appended_at })
     }
 
     fn note_sent(&self, partition: i32, id: &CommandId, end: SendEnd) {
@@ -236,30 +234,28 @@ impl Service {
     }
 
     /// Steps one partition and does what it wants done.
-    pub(super) async fn step(&mut self, partition: i32, event: Event) -> Result<(), RunError> {
+    pub(super) fn step(&mut self, partition: i32, event: Event) -> Result<(), RunError> {
         let now = self.now();
         let effects = self.decide(partition, event, now)?;
-        self.perform_all(partition, effects, now).await
+        self.perform_all(partition, effects, now)
     }
 
     /// Steps one partition; the gate follows its phase at once.
     pub(super) fn decide(&mut self, partition: i32, event: Event, now: Timestamp) -> Result<Vec<Effect>, RunError> {
         let Some(slot) = self.slots.get_mut(&partition) else { return Ok(Vec::new()) };
         let view = self.store.view(partition).map_err(state)?;
+        let before = slot.core.may_dispatch();
         let effects = slot.core.step(&view, event, now).map_err(state)?;
-        self.gates.set_active(partition, slot.core.may_dispatch());
+        let may_dispatch = slot.core.may_dispatch();
+        if may_dispatch != before {
+            self.gates.set_active(partition, may_dispatch);
+        }
         Ok(effects)
     }
 
-    pub(super) async fn perform_all(
-        &mut self,
-        partition: i32,
-        effects: Vec<Effect>,
-        now: Timestamp,
-    ) -> Result<(), RunError> {
+    pub(super) fn perform_all(&mut self, partition: i32, effects: Vec<Effect>, now: Timestamp) -> Result<(), RunError> {
         for effect in effects {
-            // Boxed: an effect may begin reading, which is deep.
-            Box::pin(self.perform(partition, effect, now)).await?;
+            self.perform(partition, effect, now)?;
         }
         Ok(())
     }

@@ -12,34 +12,34 @@ use crate::venue::Heard;
 
 impl Service {
     /// Takes what came from the venue.
-    pub(super) async fn heard(&mut self, heard: Heard) -> Result<(), RunError> {
+    pub(super) fn heard(&mut self, heard: Heard) -> Result<(), RunError> {
         match heard {
             Heard::Closed { connection_id } => {
                 for lost in self.link.take_lost(&connection_id) {
-                    self.step(lost.partition, Event::AnswerLost(lost.id)).await?;
+                    self.step(lost.partition, Event::AnswerLost(lost.id))?;
                 }
                 Ok(())
             }
             Heard::Said { connection_id, statements } => {
                 for statement in statements {
-                    self.statement(connection_id.as_deref(), statement).await?;
+                    self.statement(connection_id.as_deref(), statement)?;
                 }
                 Ok(())
             }
         }
     }
 
-    async fn statement(&mut self, connection_id: Option<&str>, statement: Statement) -> Result<(), RunError> {
+    fn statement(&mut self, connection_id: Option<&str>, statement: Statement) -> Result<(), RunError> {
         match statement {
             Statement::Request((request_id, verdict)) => {
                 let Some(awaited) = self.link.take_awaited(request_id, connection_id) else { return Ok(()) };
-                self.verdict(awaited.partition, awaited.id, verdict, EvidenceKind::VenueAnswer).await
+                self.verdict(awaited.partition, awaited.id, verdict, EvidenceKind::VenueAnswer)
             }
             Statement::Action((digest, verdict)) => {
                 let found =
                     self.slots.iter().find_map(|(partition, slot)| Some((*partition, slot.index.by_digest(&digest)?)));
                 let Some((partition, id)) = found else { return Ok(()) };
-                self.verdict(partition, id, verdict, EvidenceKind::VenueQuery).await
+                self.verdict(partition, id, verdict, EvidenceKind::VenueQuery)
             }
             Statement::VenueRef((venue_ref, verdict)) => {
                 let found = self
@@ -47,7 +47,7 @@ impl Service {
                     .iter()
                     .find_map(|(partition, slot)| Some((*partition, slot.index.by_venue_ref(&venue_ref)?)));
                 let Some((partition, id)) = found else { return Ok(()) };
-                self.verdict(partition, id, verdict, EvidenceKind::VenueQuery).await
+                self.verdict(partition, id, verdict, EvidenceKind::VenueQuery)
             }
             Statement::Fact((name, value)) => {
                 self.link.facts().set(name, value, self.now());
@@ -65,26 +65,20 @@ impl Service {
         }
     }
 
-    async fn verdict(
-        &mut self,
-        partition: i32,
-        id: CommandId,
-        verdict: Verdict,
-        kind: EvidenceKind,
-    ) -> Result<(), RunError> {
+    fn verdict(&mut self, partition: i32, id: CommandId, verdict: Verdict, kind: EvidenceKind) -> Result<(), RunError> {
         reach(Point::AnswerHeard);
         let now = self.now();
         match verdict {
             Verdict::Accepted(detail) => {
-                self.ended_by_venue(partition, id, ResultStatus::Executed, "accepted", detail, kind).await
+                self.ended_by_venue(partition, id, ResultStatus::Executed, "accepted", detail, kind)
             }
             Verdict::Rejected(reason) => {
-                self.ended_by_venue(partition, id, ResultStatus::Rejected, &reason.code, reason.text, kind).await
+                self.ended_by_venue(partition, id, ResultStatus::Rejected, &reason.code, reason.text, kind)
             }
             Verdict::Settled(detail) => {
                 // Settled means accepted, whether or not the answer was heard.
                 let executed = ResultStatus::Executed;
-                self.ended_by_venue(partition, id, executed, "settled", detail.clone(), kind).await?;
+                self.ended_by_venue(partition, id, executed, "settled", detail.clone(), kind)?;
                 self.settlement(partition, id, StatusState::Settled, Some(detail), now)
             }
             Verdict::SettlementFailed(detail) => {
@@ -93,12 +87,12 @@ impl Service {
             // It answered, and nothing definite follows: as good as no answer.
             Verdict::Unclear(detail) => {
                 tracing::warn!(command_id = %id, detail, "the venue's answer decides nothing");
-                self.step(partition, Event::AnswerLost(id)).await
+                self.step(partition, Event::AnswerLost(id))
             }
         }
     }
 
-    async fn ended_by_venue(
+    fn ended_by_venue(
         &mut self,
         partition: i32,
         id: CommandId,
@@ -109,7 +103,7 @@ impl Service {
     ) -> Result<(), RunError> {
         let known = Known { kind, received_at: self.now(), venue_time: None, detail: shortened(detail) };
         let ending = Ending { status, code: code.to_owned(), note: None, evidence: Some(known) };
-        self.step(partition, Event::Heard(id, ending)).await
+        self.step(partition, Event::Heard(id, ending))
     }
 }
 
