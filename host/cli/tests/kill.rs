@@ -7,18 +7,15 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde_json::Value;
-use support::{Ground, check, ledger, one_at_a_time};
+use support::{EVERY, Ground, SOON, audited, check, ledger, one_at_a_time};
 use tokio::time::{Instant, timeout};
 use unrip_cli::args::{Cli, Command, DevArgs};
+use unrip_cli::dev::config;
 use unrip_cli::dev::say::Say;
 use unrip_cli::dev::stack::{STOP_GRACE, Stack};
 use unrip_cli::dev::tail::{self, Tail};
 use unrip_cli::dev::tally::Tally;
-use unrip_cli::dev::{admin, config};
 use unrip_core::topic;
-
-/// The longest wait for anything: the machine may be busy with other tests' builds.
-const SOON: Duration = Duration::from_secs(120);
 
 /// Topics on which nothing was written for so long have come to rest.
 const QUIET: Duration = Duration::from_secs(3);
@@ -76,7 +73,7 @@ impl Run {
         let until = Instant::now() + SOON;
         while !ledger(&self.ground.ledger()).iter().any(|line| line["kind"] == kind) {
             assert!(Instant::now() < until, "the venue never had `{kind}`\n{}", self.ground.logs());
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(EVERY).await;
         }
     }
 
@@ -107,23 +104,12 @@ impl Run {
             }
             ends = now;
         }
-        let report = self.audit().await;
+        let report = audited(&self.stack, &self.ground).await;
         assert!(!report.broken(), "{report}");
         for role in ["normalize", "react", "execute", config::AUDIT] {
             assert_eq!(self.stack.stop(role, STOP_GRACE).await.as_deref(), Some("exit code 0"), "{role}");
         }
         self.check().await
-    }
-
-    async fn audit(&self) -> admin::AuditReport {
-        let until = Instant::now() + SOON;
-        loop {
-            match admin::report(&self.stack.admin_file(config::AUDIT)).await {
-                Ok(report) if report.complete => return report,
-                other => assert!(Instant::now() < until, "{other:?}\n{}", self.ground.logs()),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
     }
 
     async fn check(mut self) -> End {

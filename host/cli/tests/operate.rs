@@ -8,18 +8,15 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde_json::Value;
-use support::{Ground, check, one_at_a_time};
+use support::{Ground, SOON, audited, check, one_at_a_time};
 use tokio::time::{Instant, timeout};
 use unrip_cli::args::{self, Cli};
 use unrip_cli::dev::say::Say;
 use unrip_cli::dev::stack::{STOP_GRACE, Stack};
 use unrip_cli::dev::tail::Tail;
-use unrip_cli::dev::{admin, config};
 use unrip_core::topic;
 use unrip_testkit::fake_relay::Faults;
 
-/// The longest wait for anything: the machine may be busy with other tests' builds.
-const SOON: Duration = Duration::from_secs(120);
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(100);
 const VENUE_SCOPE: &str = "venue/near-intents";
@@ -123,17 +120,6 @@ impl Run {
         }
     }
 
-    async fn audit(&self) -> admin::AuditReport {
-        let until = Instant::now() + SOON;
-        loop {
-            match admin::report(&self.stack.admin_file(config::AUDIT)).await {
-                Ok(report) if report.complete => return report,
-                other => assert!(Instant::now() < until, "{other:?}\n{}", self.ground.logs()),
-            }
-            tokio::time::sleep(EVERY).await;
-        }
-    }
-
     /// Payloads of a topic about one command.
     async fn about(&self, topic: &str, event_type: &str, id: &str) -> Vec<Value> {
         let records = self.ground.read(topic).await;
@@ -225,7 +211,7 @@ async fn an_operator_halts_resumes_and_decides_a_doubt() {
     run.faults(Faults::default());
     assert_eq!(run.stack.stop("ingest", STOP_GRACE).await.as_deref(), Some("exit code 0"));
     all_ended(&run).await;
-    let report = run.audit().await;
+    let report = audited(&run.stack, &run.ground).await;
     assert!(!report.broken(), "{report}");
     decided(&run, first, "not_executed", "ops: asked the relay by phone").await;
     decided(&run, second, "executed", "ops: seen on chain").await;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use common::at;
+use common::journal::{claim, outcome, trade};
+use common::{VENUE, at};
 use unrip_bus::{BusConfig, Isolation, Outgoing, Producer, read_to_end};
-use unrip_core::event::command::{Action, ExecuteTrade, execution_key, idempotency_key};
-use unrip_core::event::journal::{JournalClaim, JournalEntry, JournalFence, JournalOutcome};
-use unrip_core::event::result::ResultStatus;
-use unrip_core::{Amount, CommandId, Envelope, ModuleRef, Payload, Timestamp, Uuid, topic};
+use unrip_core::event::command::ExecuteTrade;
+use unrip_core::event::journal::{JournalEntry, JournalFence};
+use unrip_core::{CommandId, Envelope, Payload, Timestamp, Uuid, topic};
 use unrip_execute::core::fold::{Entry, FoldView};
 use unrip_execute::core::wire;
 use unrip_execute::runtime::checks::{Demands, check};
@@ -24,7 +24,6 @@ use unrip_service::clock::SystemClock;
 use unrip_service::{Ids, RunError, topics};
 use unrip_testkit::broker::{Broker, BrokerChoice};
 
-const VENUE: &str = "a-venue";
 const PARTITIONS: i32 = 2;
 const SKEW_MS: i64 = 2_000;
 /// Nothing here takes so long; it only keeps a failing test from hanging.
@@ -149,69 +148,8 @@ fn now() -> Timestamp {
 
 /// A command whose deadline is so many milliseconds from now.
 fn command(number: u128, deadline_in_ms: i64) -> Envelope<ExecuteTrade> {
-    let (cause, key) = (Uuid::from_u128(number), execution_key(VENUE, "solver"));
     let made = at(0).plus_millis(now().millis_since(at(0)));
-    let action = Action::SwapAnswer {
-        quote_id: cause.to_string(),
-        asset_in: "a".to_owned(),
-        asset_out: "b".to_owned(),
-        amount_in: Amount(5),
-        amount_out: Amount(4),
-        amount_fixed: None,
-    };
-    let payload = ExecuteTrade {
-        command_id: CommandId::new(made, &key, cause, "fixed", 0),
-        idempotency_key: idempotency_key(&key, &cause.to_string()),
-        execution_key: key,
-        account: "solver".to_owned(),
-        strategy: "fixed".to_owned(),
-        venue_ref: cause.to_string(),
-        dispatch_by: made.plus_millis(1_000),
-        deadline: made.plus_millis(deadline_in_ms),
-        reason: "a price".to_owned(),
-        inputs: Vec::new(),
-        action,
-    };
-    Envelope::root(cause, VENUE, "test", made, payload)
-}
-
-fn claim(command: &Envelope<ExecuteTrade>, fence_offset: i64) -> JournalClaim {
-    let text = |text: &str| text.to_owned();
-    JournalClaim {
-        command_id: command.payload.command_id,
-        command_offset: 1,
-        content_hash: text("content"),
-        command: serde_json::to_value(command).unwrap(),
-        fence_offset,
-        dispatch_by: command.payload.dispatch_by,
-        deadline: command.payload.deadline,
-        key_id: text("main"),
-        scheme: text("nep413"),
-        action_base64: text("QUJD"),
-        action_digest: text("digest"),
-        module: ModuleRef {
-            name: text("m"),
-            version: text("0"),
-            digest: text("d"),
-            wit: text("w"),
-            config_digest: text("c"),
-        },
-        reserves: Vec::new(),
-    }
-}
-
-fn outcome(command: &Envelope<ExecuteTrade>, fence_offset: i64, is_claimed: bool) -> JournalOutcome {
-    JournalOutcome {
-        command_id: command.payload.command_id,
-        command_offset: 1,
-        content_hash: "content".to_owned(),
-        command: (!is_claimed).then(|| serde_json::to_value(command).unwrap()),
-        fence_offset,
-        status: ResultStatus::Executed,
-        result_code: "accepted".to_owned(),
-        note: None,
-        evidence: None,
-    }
+    trade(Uuid::from_u128(number), made, 1_000, deadline_in_ms)
 }
 
 /// Two lives of a journal, the second fresh; the steps share them because each needs a broker of its own.

@@ -4,11 +4,12 @@ mod common;
 
 use std::sync::mpsc::{Receiver, channel};
 
+use common::journal::{claim, outcome, trade};
 use common::{MADE_MS, VENUE, at};
-use unrip_core::event::command::{Action, ExecuteTrade, execution_key, idempotency_key};
-use unrip_core::event::journal::{JournalClaim, JournalFence, JournalOutcome};
+use unrip_core::event::command::ExecuteTrade;
+use unrip_core::event::journal::JournalFence;
 use unrip_core::event::result::ResultStatus;
-use unrip_core::{Amount, CommandId, Envelope, ModuleRef, Payload, Timestamp, Uuid};
+use unrip_core::{CommandId, Envelope, Payload, Timestamp, Uuid};
 use unrip_execute::core::fold::{Applied, FoldView};
 use unrip_execute::core::wire;
 use unrip_execute::store::{
@@ -73,70 +74,9 @@ impl Journal {
     }
 }
 
-fn module() -> ModuleRef {
-    let digest = format!("sha256:{}", "a".repeat(64));
-    let (name, version, wit) = ("v/executor".to_owned(), "0.1.0".to_owned(), "unrip:executor@0.1.0".to_owned());
-    ModuleRef { name, version, digest: digest.clone(), wit, config_digest: digest }
-}
-
 /// A command made so many milliseconds after the tests' time; its deadline is a minute later.
 fn command(ms: i64) -> Envelope<ExecuteTrade> {
-    let cause = Uuid::from_u128((MADE_MS + ms) as u128);
-    let key = execution_key(VENUE, "solver");
-    let action = Action::SwapAnswer {
-        quote_id: cause.to_string(),
-        asset_in: "a".to_owned(),
-        asset_out: "b".to_owned(),
-        amount_in: Amount(5),
-        amount_out: Amount(4),
-        amount_fixed: None,
-    };
-    let payload = ExecuteTrade {
-        command_id: CommandId::new(at(ms), &key, cause, "fixed", 0),
-        idempotency_key: idempotency_key(&key, &cause.to_string()),
-        execution_key: key,
-        account: "solver".to_owned(),
-        strategy: "fixed".to_owned(),
-        venue_ref: cause.to_string(),
-        dispatch_by: at(ms + 3_000),
-        deadline: at(ms + MINUTE),
-        reason: "a \"good\" price".to_owned(),
-        inputs: Vec::new(),
-        action,
-    };
-    Envelope { module: Some(module()), ..Envelope::root(cause, VENUE, "test", at(ms), payload) }
-}
-
-fn claim(command: &Envelope<ExecuteTrade>, fence_offset: i64) -> JournalClaim {
-    JournalClaim {
-        command_id: command.payload.command_id,
-        command_offset: 1,
-        content_hash: "c".repeat(64),
-        command: serde_json::to_value(command).unwrap(),
-        fence_offset,
-        dispatch_by: command.payload.dispatch_by,
-        deadline: command.payload.deadline,
-        key_id: "main".to_owned(),
-        scheme: "nep413".to_owned(),
-        action_base64: "QUJD".to_owned(),
-        action_digest: "d".repeat(64),
-        module: module(),
-        reserves: Vec::new(),
-    }
-}
-
-fn outcome(command: &Envelope<ExecuteTrade>, fence_offset: i64, is_claimed: bool) -> JournalOutcome {
-    JournalOutcome {
-        command_id: command.payload.command_id,
-        command_offset: 1,
-        content_hash: "c".repeat(64),
-        command: (!is_claimed).then(|| serde_json::to_value(command).unwrap()),
-        fence_offset,
-        status: ResultStatus::Executed,
-        result_code: "accepted".to_owned(),
-        note: None,
-        evidence: None,
-    }
+    trade(Uuid::from_u128((MADE_MS + ms) as u128), at(ms), 3_000, MINUTE)
 }
 
 #[test]

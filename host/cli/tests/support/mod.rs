@@ -8,11 +8,19 @@ pub mod formulas;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 use unrip_bus::{Admin, BusConfig, Isolation, Record, read_to_end};
+use unrip_cli::dev::stack::Stack;
+use unrip_cli::dev::{admin, config};
 use unrip_testkit::broker::{Broker, BrokerChoice};
 
+/// The longest wait for anything: the machine may be busy with other tests' builds.
+pub const SOON: Duration = Duration::from_secs(120);
+/// How often something is looked at while a test waits for it.
+pub const EVERY: Duration = Duration::from_millis(50);
 /// Partitions of the runs here: more than one, so that keys matter.
 pub const PARTITIONS: i32 = 3;
 
@@ -21,6 +29,18 @@ pub fn one_at_a_time() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     // A test that failed has poisoned nothing but itself.
     ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// What the audit of a run found when it has read everything.
+pub async fn audited(stack: &Stack, ground: &Ground) -> admin::AuditReport {
+    let until = Instant::now() + SOON;
+    loop {
+        match admin::report(&stack.admin_file(config::AUDIT)).await {
+            Ok(report) if report.complete => return report,
+            other => assert!(Instant::now() < until, "{other:?}\n{}", ground.logs()),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
 }
 
 /// A broker that no other test sees, and a directory.

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 pub mod bench;
+pub mod journal;
 pub mod records;
 
 use unrip_core::event::result::ResultStatus;
