@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use unrip_cli::args::{Cli, Command, TopicsCommand};
-use unrip_cli::error::{self, Error};
-use unrip_cli::{chaos, dev, operate, topics_command};
+use unrip_operate::error::{self, Error};
+use unrip_operate::{mode, resolve, status, topics};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -32,17 +32,17 @@ fn main() -> ExitCode {
 
 async fn run(command: &Command) -> Result<u8, Error> {
     match command {
-        Command::Dev(args) => dev::run(args).await,
-        Command::Chaos(args) => chaos::run(args).await,
+        Command::Dev(args) => unrip_dev::run(args).await,
+        Command::Chaos(args) => unrip_chaos::run(args).await,
         Command::Topics { command: TopicsCommand::Ensure(args) } => {
-            topics_command::run(args).await?;
+            topics::run(args).await?;
             Ok(error::OK)
         }
-        Command::Halt(args) => operate::mode::halt(args).await,
-        Command::Resume(args) => operate::mode::resume(args).await,
-        Command::ReduceOnly(args) => operate::mode::reduce_only(args).await,
-        Command::Status(args) => operate::status::run(args).await,
-        Command::Resolve(args) => operate::resolve::run(args).await,
+        Command::Halt(args) => mode::halt(args).await,
+        Command::Resume(args) => mode::resume(args).await,
+        Command::ReduceOnly(args) => mode::reduce_only(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Resolve(args) => resolve::run(args).await,
     }
 }
 

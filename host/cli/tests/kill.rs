@@ -9,13 +9,14 @@ use clap::Parser;
 use serde_json::Value;
 use support::{EVERY, Ground, SOON, audited, check, ledger, one_at_a_time};
 use tokio::time::{Instant, timeout};
-use unrip_cli::args::{Cli, Command, DevArgs};
-use unrip_cli::dev::config;
-use unrip_cli::dev::say::Say;
-use unrip_cli::dev::stack::{STOP_GRACE, Stack};
-use unrip_cli::dev::tail::{self, Tail};
-use unrip_cli::dev::tally::Tally;
+use unrip_cli::args::{Cli, Command};
 use unrip_core::topic;
+use unrip_dev::args::DevArgs;
+use unrip_dev::config;
+use unrip_dev::stack::{STOP_GRACE, Stack};
+use unrip_dev::tail::{self, Tail};
+use unrip_dev::tally::Tally;
+use unrip_operate::say::Say;
 
 /// Topics on which nothing was written for so long have come to rest.
 const QUIET: Duration = Duration::from_secs(3);

@@ -7,15 +7,15 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clap::Parser;
+use near_intents_fake::Faults;
 use serde_json::Value;
 use support::{Ground, SOON, audited, check, one_at_a_time};
 use tokio::time::{Instant, timeout};
 use unrip_cli::args::{self, Cli};
-use unrip_cli::dev::say::Say;
-use unrip_cli::dev::stack::{STOP_GRACE, Stack};
-use unrip_cli::dev::tail::Tail;
 use unrip_core::topic;
-use unrip_testkit::fake_relay::Faults;
+use unrip_dev::stack::{STOP_GRACE, Stack};
+use unrip_dev::tail::Tail;
+use unrip_operate::say::Say;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(100);

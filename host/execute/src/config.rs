@@ -11,11 +11,11 @@ use unrip_service::config::{ConfigPath, CredentialSlots, Endpoints, ModuleSectio
 
 pub use limits::{AssetSection, Inventory, LimitsSection};
 
-use crate::core::intake::Bounds;
-use crate::core::partition::Timing;
 use crate::points::FailPoint;
 use crate::runtime::checks::Demands;
 use crate::store::{Keeping, StoreOptions};
+use unrip_protocol::intake::Bounds;
+use unrip_protocol::partition::Timing;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]

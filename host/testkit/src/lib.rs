@@ -2,5 +2,4 @@
 
 pub mod broker;
 pub mod components;
-pub mod fake_relay;
 pub mod process;

@@ -13,8 +13,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 use unrip_bus::{Admin, BusConfig, Isolation, Record, read_to_end};
-use unrip_cli::dev::stack::Stack;
-use unrip_cli::dev::{admin, config};
+use unrip_dev::stack::Stack;
+use unrip_dev::{admin, config};
 use unrip_testkit::broker::{Broker, BrokerChoice};
 
 /// The longest wait for anything: the machine may be busy with other tests' builds.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use unrip_core::Amount;
 
-use crate::core::limits::{AssetLimits, Limits};
+use unrip_protocol::limits::{AssetLimits, Limits};
 
 /// `[execute.limits]`. Counted for each account by itself.
 #[derive(Clone, Debug, Deserialize)]

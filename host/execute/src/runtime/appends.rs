@@ -13,9 +13,9 @@ use super::records::evidence;
 use super::service::Service;
 use super::slot::{Held, Mark};
 use super::statements::shortened;
-use crate::core::fold::{FoldView, Head};
-use crate::core::partition::{Ending, Known};
 use crate::points::{Point, reach};
+use unrip_protocol::fold::{FoldView, Head};
+use unrip_protocol::partition::{Ending, Known};
 
 impl Service {
     pub(super) fn append_fence(&mut self, partition: i32, event_id: Uuid, now: Timestamp) -> Result<(), RunError> {

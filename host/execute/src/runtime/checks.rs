@@ -10,7 +10,7 @@ use unrip_core::topic;
 use unrip_service::RunError;
 
 use super::journal::unavailable;
-use crate::core::partition::FENCE_AGAIN_MS;
+use unrip_protocol::partition::FENCE_AGAIN_MS;
 
 /// Pause before the broker is asked again.
 const RETRY: Duration = Duration::from_secs(1);

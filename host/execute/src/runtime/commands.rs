@@ -15,11 +15,11 @@ use super::effects::group;
 use super::records::Cause;
 use super::service::Service;
 use super::slot::{Claimed, Held};
-use crate::core::intake::{CommandRecord, Intake, judge};
-use crate::core::limits::{self, Balance, Promise, Refused};
-use crate::core::partition::{Effect, Event, Incoming, Preparation};
 use crate::points::{Point, reach};
 use crate::signer::Signer;
+use unrip_protocol::intake::{CommandRecord, Intake, judge};
+use unrip_protocol::limits::{self, Balance, Promise, Refused};
+use unrip_protocol::partition::{Effect, Event, Incoming, Preparation};
 
 impl Service {
     /// Takes a record of the command topic.

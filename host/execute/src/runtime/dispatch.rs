@@ -10,9 +10,9 @@ use super::Input;
 use super::commands::find_signer;
 use super::gates::Gates;
 use super::service::Service;
-use crate::core::partition::SendEnd;
 use crate::points::{Point, reach};
 use crate::venue::{Order, Outcome, Stop};
+use unrip_protocol::partition::SendEnd;
 
 impl Service {
     /// Sends a claimed action, beside the loop.

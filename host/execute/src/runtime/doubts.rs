@@ -11,9 +11,9 @@ use unrip_service::clock::Clock;
 
 use super::Input;
 use super::service::Service;
-use crate::core::partition::{Ending, Known, Resolution};
 use crate::points::{Point, reach};
 use crate::venue::{Desk, Link};
+use unrip_protocol::partition::{Ending, Known, Resolution};
 
 /// Questions in one round of a doubt; a module that wants more waits for the next round.
 const QUESTIONS_PER_ROUND_MAX: usize = 8;

@@ -8,9 +8,9 @@ use unrip_service::RunError;
 use super::Input;
 use super::journal::{state, unavailable};
 use super::service::{Service, TICK};
-use crate::core::partition::Event;
 use crate::points::{Point, reach};
 use crate::venue::Heard;
+use unrip_protocol::partition::Event;
 
 /// How long leaving the group may take.
 const LEAVE_WAIT: Duration = Duration::from_secs(5);

@@ -8,8 +8,8 @@ use unrip_service::RunError;
 use super::publish::Publisher;
 use super::service::Service;
 use super::slot::RunningPublisher;
-use crate::core::partition::Effect;
 use crate::points::{Point, reach};
+use unrip_protocol::partition::Effect;
 
 impl Service {
     /// Does one thing. What fails here is tried again by the protocol's own clock, or ends the service.

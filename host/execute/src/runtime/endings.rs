@@ -6,8 +6,8 @@ use unrip_service::RunError;
 
 use super::journal::state;
 use super::service::Service;
-use crate::core::fold::{Entry, FoldView};
 use crate::points::{Point, reach};
+use unrip_protocol::fold::{Entry, FoldView};
 
 /// Executed commands of one partition that are asked about at a time.
 const FOLLOW_AT_ONCE_MAX: usize = 16;

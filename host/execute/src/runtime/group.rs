@@ -11,8 +11,8 @@ use super::effects::group;
 use super::journal::{patiently, record_at, state, unavailable};
 use super::service::Service;
 use super::slot::Slot;
-use crate::core::partition::{Assignment, Event, Partition};
 use crate::points::{Point, reach};
+use unrip_protocol::partition::{Assignment, Event, Partition};
 
 /// Commands in one batch.
 const BATCH_RECORDS_MAX: usize = 64;

@@ -9,8 +9,8 @@ use unrip_service::RunError;
 
 use super::loss::{Log, Stake, Verdict, compare, quarantine};
 use super::results::Results;
-use crate::core::wire;
 use crate::store::{Checkpoint, LogEnd, LogRecord, Store, Writer};
+use unrip_protocol::wire;
 
 /// What the journal is at start.
 pub struct Begun {

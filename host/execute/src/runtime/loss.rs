@@ -8,8 +8,8 @@ use std::fmt;
 
 use unrip_core::{Timestamp, Uuid};
 
-use crate::core::fold::Entry;
 use crate::store::{Checkpoint, PartitionView, StoreError};
+use unrip_protocol::fold::Entry;
 
 /// What one partition's log is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use unrip_service::metrics::{Counter, CounterBy, Gauge, Histogram, Registry};
 
-use crate::core::fold::Fact;
+use unrip_protocol::fold::Fact;
 
 /// Bounds of the latencies: from half a millisecond to five seconds, each 15 % above the last.
 const LATENCY_BOUNDS: (f64, f64, i32) = (0.000_5, 1.15, 66);

@@ -32,9 +32,9 @@ use unrip_core::CommandId;
 use unrip_engine::executor::Action;
 use unrip_service::RunError;
 
-use crate::core::partition::{Preparation, Resolution};
 use crate::store::{FoldedRecord, StoreError};
 use crate::venue::Outcome;
+use unrip_protocol::partition::{Preparation, Resolution};
 
 /// What comes back to the loop.
 #[derive(Debug)]

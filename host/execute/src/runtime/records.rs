@@ -7,8 +7,8 @@ use unrip_core::event::result::{Evidence, EvidenceKind, StatusState, TradeResult
 use unrip_core::{Envelope, ModuleRef, Payload, Timestamp, TraceParent, Uuid, id, topic};
 use unrip_service::Ids;
 
-use crate::core::partition::Known;
 use crate::store::Unpublished;
+use unrip_protocol::partition::Known;
 
 /// The role's name in derived ids.
 const ROLE: &str = "execute";

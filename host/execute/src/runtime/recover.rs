@@ -13,12 +13,12 @@ use super::journal::state;
 use super::records::Cause;
 use super::service::Service;
 use super::slot::{Claimed, Held};
-use crate::core::book::Book;
-use crate::core::fold::{Entry, FoldView};
-use crate::core::limits::{self, Promise};
-use crate::core::wire::claimed_command;
 use crate::points::{Point, reach};
 use crate::store::KeptClaim;
+use unrip_protocol::book::Book;
+use unrip_protocol::fold::{Entry, FoldView};
+use unrip_protocol::limits::{self, Promise};
+use unrip_protocol::wire::claimed_command;
 
 /// How long after its deadline an executed command of an earlier life is still asked about, in milliseconds.
 const FOLLOWED_MS_MAX: i64 = 120_000;

@@ -21,9 +21,9 @@ use super::journal::{Journal, state, unavailable};
 use super::loss::{Log, Verdict, compare};
 use super::records::{Cause, Maker};
 use crate::config::Config;
-use crate::core::fold::{Entry, FoldView, MemoryFold, apply};
-use crate::core::wire::{self, claimed_command};
 use crate::store::{PartitionView, Store, Writer};
+use unrip_protocol::fold::{Entry, FoldView, MemoryFold, apply};
+use unrip_protocol::wire::{self, claimed_command};
 
 /// What a re-seed needs.
 pub struct Reseed {

@@ -18,13 +18,13 @@ use super::metrics::Metrics;
 use super::records::Maker;
 use super::slot::Slot;
 use crate::config::Config;
-use crate::core::clock::ClockSense;
-use crate::core::limits::Limits;
-use crate::core::partition::{Effect, Event, SendEnd};
 use crate::points::{Point, reach};
 use crate::signer::Signer;
 use crate::store::{FoldedRecord, Store, Writer};
 use crate::venue::{Desk, Heard, Link};
+use unrip_protocol::clock::ClockSense;
+use unrip_protocol::limits::Limits;
+use unrip_protocol::partition::{Effect, Event, SendEnd};
 
 /// How often time is told to the protocol.
 pub(super) const TICK: Duration = Duration::from_millis(20);

@@ -13,10 +13,10 @@ use unrip_engine::executor::Action;
 
 use super::index::Index;
 use super::records::Cause;
-use crate::core::book::Book;
-use crate::core::fold::{Fact, Head, Placed};
-use crate::core::limits::Limits;
-use crate::core::partition::Partition;
+use unrip_protocol::book::Book;
+use unrip_protocol::fold::{Fact, Head, Placed};
+use unrip_protocol::limits::Limits;
+use unrip_protocol::partition::Partition;
 
 /// One partition.
 pub(crate) struct Slot {

@@ -21,11 +21,11 @@ use super::service::Service;
 use super::watch;
 use super::{INPUTS_WAITING_MAX, Input};
 use crate::config::{Config, Scheme};
-use crate::core::clock::ClockSense;
 use crate::points;
 use crate::signer::{Nep413Signer, Signer, load_seed};
 use crate::store::{Store, Writer};
 use crate::venue::{Desk, Heard, Link, LinkParts};
+use unrip_protocol::clock::ClockSense;
 
 /// Runs the executor until it is told to stop.
 ///

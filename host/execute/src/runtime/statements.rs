@@ -6,9 +6,9 @@ use unrip_engine::executor::{Statement, Verdict};
 use unrip_service::RunError;
 
 use super::service::Service;
-use crate::core::partition::{Ending, Event, Known};
 use crate::points::{Point, reach};
 use crate::venue::Heard;
+use unrip_protocol::partition::{Ending, Event, Known};
 
 impl Service {
     /// Takes what came from the venue.

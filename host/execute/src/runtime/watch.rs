@@ -12,8 +12,8 @@ use unrip_service::RunError;
 use super::Input;
 use super::checks::{PARTITIONED, describe};
 use super::journal::{made_anew, record_at, state, unavailable};
-use crate::core::wire;
 use crate::store::Store;
+use unrip_protocol::wire;
 
 /// Pause between two looks at the journal.
 const PAUSE: Duration = Duration::from_secs(3);

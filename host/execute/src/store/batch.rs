@@ -10,8 +10,8 @@ use super::fold::{PartitionFold, id_key, offset_key};
 use super::record::{Checkpoint, kept};
 use super::sweep::Sweep;
 use super::writer::LogEnd;
-use crate::core::fold::{Applied, Fact, FoldView, Head, Placed, apply};
-use crate::core::wire::JournalRecord;
+use unrip_protocol::fold::{Applied, Fact, FoldView, Head, Placed, apply};
+use unrip_protocol::wire::JournalRecord;
 
 /// A journal record as it was read from the log.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use unrip_core::event::result::ResultStatus;
 use unrip_core::{CommandId, Timestamp, Uuid};
 
 use super::record::Checkpoint;
-use crate::core::fold::{ClaimMark, Entry, Fence, Head, OutcomeMark};
+use unrip_protocol::fold::{ClaimMark, Entry, Fence, Head, OutcomeMark};
 
 /// A value that the store keeps.
 pub(super) trait Stored: Sized {

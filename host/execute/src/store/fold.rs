@@ -7,7 +7,7 @@ use unrip_core::{CommandId, Payload, Timestamp, Uuid};
 
 use super::env::{Db, Store, StoreError};
 use super::record::{Checkpoint, KeptClaim, KeptOutcome, Unpublished, id_of, read_kept, unpublished};
-use crate::core::fold::{Entry, Fence, FoldStore, FoldView};
+use unrip_protocol::fold::{Entry, Fence, FoldStore, FoldView};
 
 /// One partition's fold: in a snapshot ([`PartitionView`]) or in the writer's transaction.
 pub struct Fold<'a, T> {

@@ -12,7 +12,7 @@ use super::code::decode;
 use super::env::{Db, Store, StoreError};
 use super::fold::{PartitionFold, event_key, hash_key, id_key};
 use super::record::{Checkpoint, Keeping};
-use crate::core::fold::{Entry, FoldView};
+use unrip_protocol::fold::{Entry, FoldView};
 
 /// Commands looked at per commit at least; with more records in it twice as many as records, up to the most.
 const LOOKS_MIN: usize = 64;

@@ -11,9 +11,9 @@ use unrip_service::net::ws::{SendOutcome, Sender};
 
 use super::link::AWAITED_MAX;
 use super::{Awaited, Link};
-use crate::core::partition::SendEnd;
 use crate::points::{Point, reach};
 use crate::signer::Signer;
+use unrip_protocol::partition::SendEnd;
 
 /// Says at the last moment why nothing may be sent; `None` if everything is open. Must not block.
 pub type LastGate = Box<dyn FnOnce() -> Option<Stop> + Send>;

@@ -1,0 +1,188 @@
+//! What can be typed after `unrip halt`, `resume`, `reduce-only`, `status` and `resolve`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use unrip_bus::BusConfig;
+use unrip_core::CommandId;
+use unrip_core::event::result::ResultStatus;
+
+use crate::error::{EXIT_CODES, Error};
+use crate::scope::Scope;
+use crate::values::parse_time;
+
+/// Where the brokers are, if nothing is typed: what services read as well.
+const BROKERS_VARIABLE: &str = "UNRIP_BUS_BROKERS";
+
+const HALT_EXAMPLES: &str = "Examples:
+  unrip halt --brokers kafka:9092
+  unrip halt --brokers kafka:9092 --scope venue/near-intents --reason \"fills look wrong\"
+
+Without --scope the whole fleet is halted. Nothing more is handed to a venue; what is out already is still followed to
+its end. `unrip resume` opens the switch again.";
+
+const MODE_EXAMPLES: &str = "Examples:
+  unrip resume --brokers kafka:9092 --reason \"relay is back\"
+  unrip reduce-only --brokers kafka:9092 --scope venue/near-intents --reason \"too much stock\"
+  unrip resume --brokers kafka:9092 --scope account/near-intents/solver.near --reason \"key rotated\"
+
+The strictest of fleet, venue and account counts. Where a venue's positions are not known, reduce-only refuses like halt.";
+
+const STATUS_EXAMPLES: &str = "Examples:
+  unrip status --brokers kafka:9092
+  unrip status --brokers kafka:9092 --json | jq .in_doubt";
+
+const RESOLVE_EXAMPLES: &str = "Examples:
+  unrip resolve 01a202b2c57b305f61b858094c910cf9 --brokers kafka:9092 --status not_executed \\
+      --reason \"explorer: nonce unused at block 150000123\"
+
+For a command that was claimed and stays in doubt because the venue cannot be asked. Find out at the venue first; the
+decision is final and is published as the command's result. rejected and not_executed are refused while the venue may
+still take the answer: until its deadline and 5 s have passed.";
+
+/// The brokers.
+#[derive(Clone, Debug, Args)]
+pub struct BusArgs {
+    /// The brokers; by default what UNRIP_BUS_BROKERS says.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+}
+
+impl BusArgs {
+    /// How to reach the bus.
+    ///
+    /// # Errors
+    /// No broker is named.
+    pub fn bus(&self) -> Result<BusConfig, Error> {
+        let named = self.brokers.clone().or_else(|| std::env::var(BROKERS_VARIABLE).ok());
+        let named = named.filter(|brokers| !brokers.trim().is_empty()).ok_or_else(|| {
+            Error::Usage(format!("--brokers is missing; name at least one as HOST:PORT, or set {BROKERS_VARIABLE}"))
+        })?;
+        Ok(BusConfig::at(named))
+    }
+}
+
+/// `unrip halt`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = format!("{HALT_EXAMPLES}\n\n{EXIT_CODES}"))]
+pub struct HaltArgs {
+    /// What is halted: `fleet`, `venue/<venue>` or `account/<venue>/<account>`.
+    #[arg(long, default_value = "fleet")]
+    pub scope: Scope,
+    /// Why, for those who come later.
+    #[arg(long, default_value = "halted by hand, no reason given")]
+    pub reason: String,
+    /// Who acts; by default who is logged in.
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// The brokers.
+    #[command(flatten)]
+    pub bus: BusArgs,
+}
+
+/// `unrip resume` and `unrip reduce-only`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = format!("{MODE_EXAMPLES}\n\n{EXIT_CODES}"))]
+pub struct ModeArgs {
+    /// For what: `fleet`, `venue/<venue>` or `account/<venue>/<account>`.
+    #[arg(long, default_value = "fleet")]
+    pub scope: Scope,
+    /// Why, for those who come later.
+    #[arg(long)]
+    pub reason: String,
+    /// Who acts; by default who is logged in.
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// The brokers.
+    #[command(flatten)]
+    pub bus: BusArgs,
+}
+
+/// `unrip status`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = format!("{STATUS_EXAMPLES}\n\n{EXIT_CODES}"))]
+pub struct StatusArgs {
+    /// The brokers.
+    #[command(flatten)]
+    pub bus: BusArgs,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `unrip resolve`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = format!("{RESOLVE_EXAMPLES}\n\n{EXIT_CODES}"))]
+pub struct ResolveArgs {
+    /// The command: 32 lower-case hex digits, as `unrip status` shows it.
+    #[arg(value_name = "COMMAND_ID")]
+    pub command_id: CommandId,
+    /// How it ended.
+    #[arg(long, value_enum)]
+    pub status: Decided,
+    /// How you know, for those who come later.
+    #[arg(long)]
+    pub reason: String,
+    /// Who decides; by default who is logged in.
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+    /// How long to wait for the result to be published.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_time)]
+    pub wait: Duration,
+    /// The brokers.
+    #[command(flatten)]
+    pub bus: BusArgs,
+}
+
+/// What a person can decide; `expired` is none of it, for the executor alone knows that nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Decided {
+    /// The venue accepted it.
+    Executed,
+    /// The venue refused it for good.
+    Rejected,
+    /// It never took effect and never will.
+    NotExecuted,
+    /// Nobody can know.
+    Unresolved,
+}
+
+impl Decided {
+    /// As the bus says it.
+    pub fn status(self) -> ResultStatus {
+        match self {
+            Self::Executed => ResultStatus::Executed,
+            Self::Rejected => ResultStatus::Rejected,
+            Self::NotExecuted => ResultStatus::NotExecuted,
+            Self::Unresolved => ResultStatus::Unresolved,
+        }
+    }
+
+    /// Whether it says that the action has no effect: untrue as long as the venue may still take it.
+    pub fn is_negative(self) -> bool {
+        matches!(self, Self::Rejected | Self::NotExecuted)
+    }
+}
+
+/// `unrip topics ensure`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:
+  unrip topics ensure --venue-file venues/near-intents/venue.toml --brokers kafka:9092 --partitions 6
+
+It says nothing about what executors may do: without a fleet record in ctl.execution they are halted.")]
+pub struct EnsureArgs {
+    /// The venue's description; may be given several times.
+    #[arg(long = "venue-file", value_name = "FILE", required = true)]
+    pub venue_files: Vec<PathBuf>,
+    /// The brokers.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: String,
+    /// Partitions of each topic; fixed for good.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=256))]
+    pub partitions: i32,
+}

@@ -1,0 +1,120 @@
+//! `unrip halt`, `unrip resume` and `unrip reduce-only`.
+
+use unrip_bus::{Admin, BusConfig};
+use unrip_core::event::control::{ExecutionMode, Mode};
+use unrip_core::topic;
+use unrip_service::modes::{self, Change, Modes, Standing};
+use unrip_service::{Clock, Ids, SystemClock};
+
+use super::args::{HaltArgs, ModeArgs};
+use super::scope::Scope;
+use super::{print, reason, who, who_must_be_known};
+use crate::error::{self, Error};
+use crate::topics::cannot;
+
+/// Runs `unrip halt`. Nothing that could be left out stands between the word and the record.
+///
+/// # Errors
+/// The brokers are away: the mode is not set, or it is not known whether it is.
+pub async fn halt(args: &HaltArgs) -> Result<u8, Error> {
+    let by = who(args.by.as_deref()).unwrap_or_else(|| "somebody".to_owned());
+    set(&args.bus.bus()?, &args.scope, Mode::Halted, &args.reason, by).await
+}
+
+/// Runs `unrip resume`.
+///
+/// # Errors
+/// As [`halt`].
+pub async fn resume(args: &ModeArgs) -> Result<u8, Error> {
+    let by = who_must_be_known(args.by.as_deref())?;
+    set(&args.bus.bus()?, &args.scope, Mode::Active, &reason(&args.reason)?, by).await
+}
+
+/// Runs `unrip reduce-only`.
+///
+/// # Errors
+/// As [`halt`].
+pub async fn reduce_only(args: &ModeArgs) -> Result<u8, Error> {
+    let by = who_must_be_known(args.by.as_deref())?;
+    set(&args.bus.bus()?, &args.scope, Mode::ReduceOnly, &reason(&args.reason)?, by).await
+}
+
+async fn set(bus: &BusConfig, scope: &Scope, mode: Mode, reason: &str, by: String) -> Result<u8, Error> {
+    let record = ExecutionMode {
+        scope: scope.to_string(),
+        mode,
+        reason: reason.to_owned(),
+        set_by: by,
+        set_at: SystemClock.now(),
+    };
+    let failed = cannot("the mode is NOT confirmed; is --brokers right? run it again");
+    let change = modes::set(bus, record, &Ids::random()).await.map_err(failed)?;
+    for line in said(scope, mode, &change) {
+        print(&line);
+    }
+    if let Some(venue) = scope.venue()
+        && !is_known(bus, venue).await
+    {
+        print(&format!("WARNING: this broker has no topics of a venue `{venue}`: is it written right?"));
+    }
+    Ok(error::OK)
+}
+
+/// A venue that the topic step was run for has this topic. A question that fails decides nothing.
+async fn is_known(bus: &BusConfig, venue: &str) -> bool {
+    let Ok(admin) = Admin::new(bus) else { return true };
+    admin.describe(&topic::dead_frames(venue)).await.map_or(true, |found| found.is_some())
+}
+
+/// What the operator is told of a change.
+fn said(scope: &Scope, mode: Mode, change: &Change) -> Vec<String> {
+    let before = match (&change.before, scope) {
+        (Some(before), _) => name(before.mode()).to_owned(),
+        (None, Scope::Fleet) => "halted (nothing was set)".to_owned(),
+        (None, _) => "not set".to_owned(),
+    };
+    let mut lines = vec![format!("{scope}: {before} -> {}, confirmed", name(mode))];
+    if let Some(now) = change.now.get(&scope.to_string())
+        && now.mode() != mode
+    {
+        lines.push(format!("WARNING: somebody has set it again since: {}", told(now)));
+    }
+    if mode == Mode::ReduceOnly {
+        lines.push("note: venues whose positions are not known refuse everything, like halted".to_owned());
+    }
+    lines.extend(stricter(scope, mode, &change.now));
+    lines
+}
+
+/// Scopes that go on refusing what this mode would let through.
+fn stricter(scope: &Scope, mode: Mode, now: &Modes) -> Vec<String> {
+    let own = scope.to_string();
+    let mut lines = Vec::new();
+    if *scope != Scope::Fleet && now.get(&Scope::Fleet.to_string()).is_none() && mode < Mode::Halted {
+        lines.push("still stricter: fleet is halted (nothing was set); see `unrip resume --help`".to_owned());
+    }
+    for (other, standing) in now.iter().filter(|(other, _)| *other != own) {
+        // A scope that cannot be read is shown rather than hidden.
+        let meets = other.parse::<Scope>().map_or(true, |other| other.meets(scope));
+        if meets && standing.mode() > mode {
+            lines.push(format!("still stricter: {other} is {}", told(standing)));
+        }
+    }
+    lines
+}
+
+fn told(standing: &Standing) -> String {
+    match standing {
+        Standing::Set(set) => format!("{}, by {} at {}: {}", name(set.mode), set.set_by, set.set_at, set.reason),
+        Standing::Unreadable(reason) => format!("halted: its record cannot be read ({reason})"),
+    }
+}
+
+/// The mode as people type it.
+pub(super) fn name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Active => "active",
+        Mode::ReduceOnly => "reduce_only",
+        Mode::Halted => "halted",
+    }
+}
