@@ -1,9 +1,9 @@
 //! `unrip halt`, `unrip resume` and `unrip reduce-only`.
 
 use unrip_bus::{Admin, BusConfig};
-use unrip_core::event::control::{ExecutionMode, Mode};
+use unrip_core::event::control::{ExecutionMode, Mode, Modes, ScopeMode};
 use unrip_core::topic;
-use unrip_service::modes::{self, Change, Modes, Standing};
+use unrip_service::modes::{self, Change};
 use unrip_service::{Clock, Ids, SystemClock};
 
 use super::args::{HaltArgs, ModeArgs};
@@ -69,11 +69,11 @@ async fn is_known(bus: &BusConfig, venue: &str) -> bool {
 /// What the operator is told of a change.
 fn said(scope: &Scope, mode: Mode, change: &Change) -> Vec<String> {
     let before = match (&change.before, scope) {
-        (Some(before), _) => name(before.mode()).to_owned(),
+        (Some(before), _) => before.mode().as_str().to_owned(),
         (None, Scope::Fleet) => "halted (nothing was set)".to_owned(),
         (None, _) => "not set".to_owned(),
     };
-    let mut lines = vec![format!("{scope}: {before} -> {}, confirmed", name(mode))];
+    let mut lines = vec![format!("{scope}: {before} -> {}, confirmed", mode.as_str())];
     if let Some(now) = change.now.get(&scope.to_string())
         && now.mode() != mode
     {
@@ -103,18 +103,9 @@ fn stricter(scope: &Scope, mode: Mode, now: &Modes) -> Vec<String> {
     lines
 }
 
-fn told(standing: &Standing) -> String {
+fn told(standing: &ScopeMode) -> String {
     match standing {
-        Standing::Set(set) => format!("{}, by {} at {}: {}", name(set.mode), set.set_by, set.set_at, set.reason),
-        Standing::Unreadable(reason) => format!("halted: its record cannot be read ({reason})"),
-    }
-}
-
-/// The mode as people type it.
-pub(super) fn name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Active => "active",
-        Mode::ReduceOnly => "reduce_only",
-        Mode::Halted => "halted",
+        ScopeMode::Set(set) => format!("{}, by {} at {}: {}", set.mode.as_str(), set.set_by, set.set_at, set.reason),
+        ScopeMode::Unreadable(reason) => format!("halted: its record cannot be read ({reason})"),
     }
 }

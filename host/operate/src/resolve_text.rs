@@ -34,7 +34,7 @@ pub fn claim(partition: i32, open: &OpenClaim) -> String {
 /// There is nothing to decide.
 pub fn not_open(id: CommandId, known: &Watched) -> String {
     match known {
-        Watched::Ended(status, code) => format!("{id}: refused, it has ended: {} ({code})", name(*status)),
+        Watched::Ended(status, code) => format!("{id}: refused, it has ended: {} ({code})", status.as_str()),
         Watched::Void => format!(
             "{id}: refused, the journal holds no valid claim of it: what claimed it was fenced or came second, so nothing was sent"
         ),
@@ -48,7 +48,7 @@ pub fn not_open(id: CommandId, known: &Watched) -> String {
 pub fn evidence(id: CommandId, status: ResultStatus, code: &str) -> String {
     format!(
         "{id}: refused, an answer of the venue is in the journal already: {} ({code}); the executor that owns the partition makes it the result",
-        name(status)
+        status.as_str()
     )
 }
 
@@ -64,13 +64,13 @@ pub fn decided_otherwise(id: CommandId, standing: &Decision) -> String {
     let Decision { decided_by, reason, .. } = standing;
     format!(
         "{id}: refused, {decided_by} has decided already that it is {} ({reason}); the first decision counts",
-        name(standing.status)
+        standing.status.as_str()
     )
 }
 
 /// Before the decision is written.
 pub fn question(decided: Decided) -> String {
-    format!("Decide that it is {}? This is final. Type yes:", name(decided.status()))
+    format!("Decide that it is {}? This is final. Type yes:", decided.status().as_str())
 }
 
 /// The decision waits for its executor.
@@ -87,13 +87,8 @@ pub fn no_result_yet(id: CommandId, decision: i64, waited: Duration, group: &str
 /// The result.
 pub fn result(result: &TradeResult) -> String {
     let evidence = result.evidence.as_ref().map(|evidence| {
-        format!(", evidence {}: {}", name(evidence.kind), evidence.detail.as_deref().unwrap_or("no detail"))
+        format!(", evidence {}: {}", evidence.kind.as_str(), evidence.detail.as_deref().unwrap_or("no detail"))
     });
     let evidence = evidence.unwrap_or_default();
-    format!("result    {} ({}){evidence}", name(result.status), result.result_code)
-}
-
-/// A value as it stands on the bus.
-fn name(value: impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    format!("result    {} ({}){evidence}", result.status.as_str(), result.result_code)
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use unrip_bus::BusConfig;
-use unrip_core::event::control::{FLEET, Mode};
+use unrip_core::event::control::{FLEET, Mode, Modes, ScopeMode};
 use unrip_core::event::result::{ResultStatus, TradeResult};
 use unrip_core::{CommandId, Envelope, Timestamp, topic};
-use unrip_service::modes::{self, Modes, Standing};
+use unrip_service::modes;
 use unrip_service::{Clock, SystemClock};
 
 use super::args::StatusArgs;
@@ -170,17 +170,17 @@ fn status(
     }
 }
 
-fn mode_state(scope: &str, standing: &Standing) -> ModeState {
+fn mode_state(scope: &str, standing: &ScopeMode) -> ModeState {
     let (scope, mode) = (scope.to_owned(), standing.mode());
     match standing {
-        Standing::Set(set) => ModeState {
+        ScopeMode::Set(set) => ModeState {
             scope,
             mode,
             reason: set.reason.clone(),
             set_by: Some(set.set_by.clone()),
             set_at: Some(set.set_at),
         },
-        Standing::Unreadable(error) => {
+        ScopeMode::Unreadable(error) => {
             ModeState { scope, mode, reason: format!("unreadable: {error}"), set_by: None, set_at: None }
         }
     }

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use unrip_core::Timestamp;
 
 use super::groups::GroupState;
-use super::mode::name;
 use super::status::{ClaimState, PartitionState, Status};
 
 /// Open claims shown per partition; `--json` lists more.
@@ -20,7 +19,7 @@ pub fn text(status: &Status) -> String {
     for mode in &status.modes {
         let by = mode.set_by.as_deref().unwrap_or("?");
         let at = mode.set_at.map_or_else(|| "?".to_owned(), |at| at.to_string());
-        let _ = writeln!(text, "  {}  {}, by {by} at {at}: {}", mode.scope, name(mode.mode), mode.reason);
+        let _ = writeln!(text, "  {}  {}, by {by} at {at}: {}", mode.scope, mode.mode.as_str(), mode.reason);
     }
     let _ = writeln!(text, "open claims {}, in doubt {}", status.open_claims, status.in_doubt);
     let _ = writeln!(text, "results not published yet {}", status.unpublished);

@@ -1,9 +1,9 @@
 //! `unrip topics ensure`, and the same step in `unrip dev`.
 
 use unrip_bus::{BusConfig, Ensured};
-use unrip_core::event::control::{ExecutionMode, FLEET, Mode};
+use unrip_core::event::control::{ExecutionMode, FLEET, Mode, ScopeMode};
 use unrip_core::topic::{TopicSpec, execution_topics};
-use unrip_service::modes::{self, Standing};
+use unrip_service::modes;
 use unrip_service::topics as topic_step;
 use unrip_service::{Clock, Ids, SystemClock};
 
@@ -60,11 +60,11 @@ pub async fn activate(bus: &BusConfig, say: &Say) -> Result<(), Error> {
     let found = modes::all(bus).await.map_err(cannot("cannot read the kill switch"))?;
     if let Some(standing) = found.get(FLEET) {
         match standing {
-            Standing::Set(set) if set.mode == Mode::Active => {}
-            Standing::Set(set) => {
-                say.progress(&format!("the fleet is {:?}, set by {}: {}", set.mode, set.set_by, set.reason));
+            ScopeMode::Set(set) if set.mode == Mode::Active => {}
+            ScopeMode::Set(set) => {
+                say.progress(&format!("the fleet is {}, set by {}: {}", set.mode.as_str(), set.set_by, set.reason));
             }
-            Standing::Unreadable(reason) => say.progress(&format!("the fleet is halted: its record says {reason}")),
+            ScopeMode::Unreadable(reason) => say.progress(&format!("the fleet is halted: its record says {reason}")),
         }
         return Ok(());
     }

@@ -1,9 +1,7 @@
 //! The kill switch as people use it: what executors may do, by scope, on `ctl.execution`.
 
-use std::collections::BTreeMap;
-
 use unrip_bus::{BusConfig, Isolation, LogReader, Producer, ProducerOptions, Record, read_to_end};
-use unrip_core::event::control::{ExecutionMode, FLEET, Mode};
+use unrip_core::event::control::{ExecutionMode, Modes, ScopeMode};
 use unrip_core::{Envelope, topic};
 
 use crate::ids::Ids;
@@ -14,65 +12,11 @@ const SET_WAIT_MS_MAX: u64 = 10_000;
 /// The switch has one partition, so that its records have one order.
 const PARTITION: i32 = 0;
 
-/// What stands of a scope.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// This was set.
-    Set(ExecutionMode),
-    /// The record cannot be read; executors take it as halted.
-    Unreadable(String),
-}
-
-impl Standing {
-    /// What is allowed.
-    pub fn mode(&self) -> Mode {
-        match self {
-            Self::Set(set) => set.mode,
-            Self::Unreadable(_) => Mode::Halted,
-        }
-    }
-}
-
-/// What stands of each scope that has a record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Modes(BTreeMap<String, Standing>);
-
-impl Modes {
-    /// What stands of a scope, if somebody has set it.
-    pub fn get(&self, scope: &str) -> Option<&Standing> {
-        self.0.get(scope)
-    }
-
-    /// All scopes that somebody has set.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Standing)> {
-        self.0.iter().map(|(scope, standing)| (scope.as_str(), standing))
-    }
-
-    /// What the fleet may do: without a record, nothing.
-    pub fn fleet(&self) -> Mode {
-        self.get(FLEET).map_or(Mode::Halted, Standing::mode)
-    }
-
-    /// The newest record of a scope counts; a tombstone takes it away.
-    fn fold(&mut self, record: &Record) {
-        let Some(scope) = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()) else { return };
-        let standing = match Envelope::<ExecutionMode>::decode(&record.value) {
-            Ok(envelope) => Standing::Set(envelope.payload),
-            Err(_) if record.tombstone => {
-                self.0.remove(scope);
-                return;
-            }
-            Err(error) => Standing::Unreadable(error.to_string()),
-        };
-        self.0.insert(scope.to_owned(), standing);
-    }
-}
-
 /// A mode that was set, read back.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// What stood of the scope before.
-    pub before: Option<Standing>,
+    pub before: Option<ScopeMode>,
     /// What stands now, of all scopes.
     pub now: Modes,
     /// Offset of the new record.
@@ -85,7 +29,7 @@ pub struct Change {
 /// The bus is away, or its topics were not made.
 pub async fn all(bus: &BusConfig) -> Result<Modes, Error> {
     let mut modes = Modes::default();
-    records(bus).await?.iter().for_each(|record| modes.fold(record));
+    records(bus).await?.iter().for_each(|record| fold(&mut modes, record));
     Ok(modes)
 }
 
@@ -106,7 +50,7 @@ pub async fn set(bus: &BusConfig, mode: ExecutionMode, ids: &Ids) -> Result<Chan
             before = now.get(&scope).cloned();
             found = Envelope::<ExecutionMode>::decode(&record.value).is_ok_and(|read| read == envelope);
         }
-        now.fold(&record);
+        fold(&mut now, &record);
     }
     match found {
         true => Ok(Change { before, now, offset: position.offset }),
@@ -120,45 +64,6 @@ async fn records(bus: &BusConfig) -> Result<Vec<Record>, Error> {
     Ok(read_to_end(bus, topic::EXECUTION_CONTROL, PARTITION, oldest, Isolation::ReadCommitted).await?)
 }
 
-#[cfg(test)]
-mod tests {
-    use unrip_bus::RecordTime;
-    use unrip_core::{Timestamp, Uuid};
-
-    use super::*;
-
-    fn record(scope: &str, value: Option<Vec<u8>>) -> Record {
-        Record {
-            topic: topic::EXECUTION_CONTROL.to_owned(),
-            partition: 0,
-            offset: 0,
-            key: Some(scope.as_bytes().to_vec()),
-            tombstone: value.is_none(),
-            value: value.unwrap_or_default(),
-            headers: Vec::new(),
-            timestamp: RecordTime::None,
-        }
-    }
-
-    fn set_to(scope: &str, mode: Mode) -> Record {
-        let at = Timestamp::from_millis(0);
-        let (scope_of, reason, set_by) = (scope.to_owned(), "test".to_owned(), "me".to_owned());
-        let payload = ExecutionMode { scope: scope_of, mode, reason, set_by, set_at: at };
-        record(scope, Some(Envelope::root(Uuid::nil(), "*", "test", at, payload).encode().unwrap()))
-    }
-
-    #[test]
-    fn the_newest_record_of_a_scope_counts_and_an_unreadable_one_halts() {
-        let mut modes = Modes::default();
-        assert_eq!(modes.fleet(), Mode::Halted);
-        modes.fold(&set_to(FLEET, Mode::Halted));
-        modes.fold(&set_to(FLEET, Mode::Active));
-        assert_eq!(modes.fleet(), Mode::Active);
-        modes.fold(&record("venue/a", Some(b"{".to_vec())));
-        assert_eq!(modes.get("venue/a").map(Standing::mode), Some(Mode::Halted));
-        modes.fold(&record("venue/a", None));
-        assert_eq!(modes.get("venue/a"), None);
-        modes.fold(&record(FLEET, Some(b"{}".to_vec())));
-        assert_eq!(modes.fleet(), Mode::Halted);
-    }
+fn fold(modes: &mut Modes, record: &Record) {
+    modes.fold(record.key.as_deref(), (!record.tombstone).then_some(&record.value));
 }

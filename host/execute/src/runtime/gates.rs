@@ -1,11 +1,11 @@
 //! The kill switch as this process sees it, asked before a claim and again when the socket is ready.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use unrip_bus::{BusConfig, Isolation, LogReader, Record, read_to_end};
-use unrip_core::event::control::{ExecutionMode, FLEET, Mode, account_scope, venue_scope};
-use unrip_core::{Envelope, Timestamp, topic};
+use unrip_core::event::control::{Mode, Modes, ScopeMode};
+use unrip_core::{Timestamp, topic};
 use unrip_service::RunError;
 
 /// Open partitions and modes. Cheap to clone.
@@ -16,7 +16,7 @@ pub(crate) struct Gates {
 
 #[derive(Debug, Default)]
 struct State {
-    modes: BTreeMap<String, Mode>,
+    modes: Modes,
     active: BTreeSet<i32>,
     /// Whether the clock is in doubt.
     clock_doubted: bool,
@@ -31,11 +31,7 @@ impl Gates {
         if state.clock_doubted {
             return Some("limit_clock_skew");
         }
-        // No fleet record means halted.
-        let fleet = state.modes.get(FLEET).copied().unwrap_or(Mode::Halted);
-        let scopes = [venue_scope(venue), account_scope(venue, account)];
-        let strictest = scopes.iter().filter_map(|scope| state.modes.get(scope)).copied().fold(fleet, Mode::max);
-        match strictest {
+        match state.modes.of_account(venue, account) {
             Mode::Active => None,
             // Positions are not known here, so reducing cannot be told from adding.
             Mode::ReduceOnly => Some("reduce_only"),
@@ -72,22 +68,17 @@ impl Gates {
     }
 
     fn set_mode(&self, record: &Record) {
-        let Some(scope) = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()) else { return };
-        let mode = match Envelope::<ExecutionMode>::decode(&record.value) {
-            Ok(envelope) => Some(envelope.payload.mode),
-            Err(_) if record.tombstone => None,
-            Err(error) => {
-                // Any doubt: do not send.
-                tracing::error!(scope, %error, "unreadable execution mode: taken as halted");
-                Some(Mode::Halted)
-            }
-        };
-        tracing::info!(scope, ?mode, "execution mode");
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        match mode {
-            Some(mode) => state.modes.insert(scope.to_owned(), mode),
-            None => state.modes.remove(scope),
-        };
+        let value = (!record.tombstone).then_some(record.value.as_slice());
+        let Some(scope) = state.modes.fold(record.key.as_deref(), value) else { return };
+        match state.modes.get(scope) {
+            Some(ScopeMode::Set(set)) => tracing::info!(scope, mode = set.mode.as_str(), "kill switch set"),
+            // Any doubt: do not send.
+            Some(ScopeMode::Unreadable(reason)) => {
+                tracing::error!(scope, reason, "cannot read the kill switch record; the scope counts as halted");
+            }
+            None => tracing::info!(scope, "kill switch record removed"),
+        }
     }
 
     /// Reads the switch to its end, then follows it.
@@ -109,7 +100,7 @@ impl Gates {
                     Err(error) => {
                         // A switch that cannot be read is closed.
                         tracing::error!(%error, "the kill switch cannot be read: halted");
-                        gates.state.write().unwrap_or_else(PoisonError::into_inner).modes.clear();
+                        gates.state.write().unwrap_or_else(PoisonError::into_inner).modes = Modes::default();
                         return;
                     }
                 }
