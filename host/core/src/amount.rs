@@ -6,6 +6,11 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use crate::text::cut;
+
+/// Bytes of a bad amount that its error quotes: it may come from a hostile frame.
+const QUOTED_BYTES_MAX: usize = 48;
+
 /// A non-negative whole number of an asset's base units, up to `u128::MAX` (39 digits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Amount(pub u128);
@@ -22,8 +27,7 @@ impl FromStr for Amount {
         let plain = !text.is_empty()
             && text.bytes().all(|byte| byte.is_ascii_digit())
             && (text == "0" || !text.starts_with('0'));
-        // A long text is cut in the message: it may come from a hostile frame.
-        let invalid = || InvalidAmount(text.chars().take(48).collect());
+        let invalid = || InvalidAmount(cut(text, QUOTED_BYTES_MAX).to_owned());
         if !plain {
             return Err(invalid());
         }

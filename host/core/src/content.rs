@@ -4,6 +4,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::id::sha256_hex;
+
 /// A payload that has no canonical form (a float that is not finite, a map key that is not a string).
 #[derive(Debug, thiserror::Error)]
 #[error("the payload has no canonical JSON: {0}")]
@@ -27,7 +29,7 @@ pub fn canonical<V: Serialize>(value: &V) -> Result<String, NotCanonical> {
 
 /// SHA-256, lower-case hex, of a configuration in canonical JSON: `module.config_digest` without its `sha256:`.
 pub fn config_digest(config: &serde_json::Value) -> Result<String, NotCanonical> {
-    Ok(hex::encode(Sha256::digest(serde_json_canonicalizer::to_vec(config)?)))
+    Ok(sha256_hex(&serde_json_canonicalizer::to_vec(config)?))
 }
 
 #[cfg(test)]

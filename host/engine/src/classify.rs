@@ -1,9 +1,10 @@
 //! What wasmtime's errors mean.
 
+use unrip_core::text::cut;
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::fault::{Fault, FaultKind};
-use crate::host::{Host, cut};
+use crate::host::Host;
 
 /// Bytes of a fault's text.
 const TEXT_BYTES_MAX: usize = 2048;

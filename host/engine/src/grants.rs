@@ -61,7 +61,7 @@ fn allow(granted: &[String], name: &str, key: &str) -> Result<(), Fault> {
     if granted.iter().any(|grant| grant == name) {
         return Ok(());
     }
-    let name = crate::host::cut(name, 64);
+    let name = unrip_core::text::cut(name, 64);
     Err(Fault::new(FaultKind::NotGranted, format!("asked for `{name}`, which module.grants.{key} does not list")))
 }
 

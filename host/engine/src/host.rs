@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use unrip_core::text::cut;
 use wasmtime::ResourceLimiter;
 
 use crate::Limits;
@@ -111,11 +112,6 @@ impl log::Host for Host {
     }
 }
 
-/// At most `bytes` bytes of `text`, cut between characters.
-pub(crate) fn cut(text: &str, bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,12 +137,5 @@ mod tests {
         assert!(!host.memory_growing(0, 131_072, None).unwrap());
         host.begin();
         assert!(!host.memory_refused());
-    }
-
-    #[test]
-    fn cuts_between_characters() {
-        assert_eq!(cut("añb", 2), "a");
-        assert_eq!(cut("añb", 3), "añ");
-        assert_eq!(cut("añb", 99), "añb");
     }
 }

@@ -4,7 +4,6 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use crate::error::LoadError;
@@ -27,7 +26,7 @@ const CORE: &[u8] = &[1, 0, 0, 0];
 pub(crate) fn load(engine: &Engine, path: &Path, expected: Option<&str>) -> Result<Module, LoadError> {
     let shown = path.display().to_string();
     let bytes = read(path, &shown)?;
-    let digest = hex::encode(Sha256::digest(&bytes));
+    let digest = unrip_core::id::sha256_hex(&bytes);
     if let Some(expected) = expected
         && !expected.strip_prefix("sha256:").unwrap_or(expected).eq_ignore_ascii_case(&digest)
     {
@@ -115,7 +114,7 @@ fn check_description(description: &Description, export: line::Export, shown: &st
     if !export.is_named_by(&description.wit) {
         return wrong(format!(
             "wit is `{}`, but it exports {export}",
-            crate::host::cut(&description.wit, NAME_BYTES_MAX)
+            unrip_core::text::cut(&description.wit, NAME_BYTES_MAX)
         ));
     }
     Ok(())

@@ -1,13 +1,14 @@
 //! Canonical events to commands.
 
 use unrip_core::event::command::{Action, InputRef};
+use unrip_core::text::cut;
 use unrip_core::{ModuleRef, Timestamp};
 use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use crate::batch::{self, Outcome};
 use crate::event::CanonicalEvent;
-use crate::host::{Host, cut};
+use crate::host::Host;
 use crate::instance::Slot;
 use crate::v0_1::bindings::reactor as bindings;
 use crate::v0_1::{self, bindings::reactor::exports::unrip::reactor::reactor as wit};

@@ -1,7 +1,9 @@
 //! What a record of the command topic is: a command of ours, one of another venue, or nothing that can be accepted.
 
 use unrip_core::envelope::AnyEnvelope;
-use unrip_core::event::command::{ExecuteTrade, execution_key, idempotency_key};
+use unrip_core::event::command::{
+    DEADLINE_MS_MAX, DISPATCH_WINDOW_MS_MAX, ExecuteTrade, execution_key, idempotency_key,
+};
 use unrip_core::partition::partition_for;
 use unrip_core::{Envelope, Timestamp};
 
@@ -20,7 +22,11 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { deadline_max_ms: 610_000, dispatch_window_max_ms: 60_000, clock_skew_max_ms: 2_000 }
+        Self {
+            deadline_max_ms: DEADLINE_MS_MAX,
+            dispatch_window_max_ms: DISPATCH_WINDOW_MS_MAX,
+            clock_skew_max_ms: 2_000,
+        }
     }
 }
 

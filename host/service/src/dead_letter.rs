@@ -1,10 +1,11 @@
 //! Dead letters: what could not be processed, with the reason and the original bytes (`RECORDS.md`, dead_letter).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use sha2::{Digest, Sha256};
 use unrip_bus::{Outgoing, Record};
 use unrip_core::envelope::AnyEnvelope;
 use unrip_core::event::dead::DeadLetter;
+use unrip_core::id::sha256_hex;
+use unrip_core::text::cut;
 use unrip_core::{Envelope, Timestamp, TraceParent, id, topic};
 
 use crate::ids::Ids;
@@ -108,13 +109,13 @@ fn record_bytes_max(key_bytes: usize) -> usize {
 fn letter(reason: Reason<'_>, original: &[u8]) -> DeadLetter {
     DeadLetter {
         reason_code: reason.code.to_owned(),
-        reason: cut(reason.text),
+        reason: shortened(reason.text),
         source_topic: None,
         source_partition: None,
         source_offset: None,
         original_key_base64: None,
         original_length: original.len() as u64,
-        original_sha256: hex::encode(Sha256::digest(original)),
+        original_sha256: sha256_hex(original),
         truncated: false,
         connection_id: None,
         frame_seq: None,
@@ -138,12 +139,9 @@ fn outgoing(
     Outgoing { topic, partition: None, key: key.to_vec(), value, headers }
 }
 
-fn cut(text: &str) -> String {
-    if text.len() <= REASON_BYTES_MAX {
-        return text.to_owned();
-    }
-    let end = (0..=REASON_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}…", text.get(..end).unwrap_or_default())
+fn shortened(text: &str) -> String {
+    let kept = cut(text, REASON_BYTES_MAX);
+    if kept.len() == text.len() { text.to_owned() } else { format!("{kept}…") }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use unrip_core::random::SplitMix64;
 use unrip_core::{Timestamp, TraceParent, Uuid, id};
 
 /// Makes ids. Cheap to clone; clones never repeat each other.
@@ -54,7 +55,7 @@ impl Ids {
     fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         match &self.seeded {
-            Some(counter) => fill_from(&mut bytes, || splitmix(counter.fetch_add(1, Ordering::Relaxed))),
+            Some(counter) => fill_from(&mut bytes, || SplitMix64::nth(counter.fetch_add(1, Ordering::Relaxed))),
             None if getrandom::fill(&mut bytes).is_ok() => {}
             // Ids must be unique, not secret: without the system's source the hasher's keys do.
             None => fill_from(&mut bytes, || RandomState::new().hash_one(N)),
@@ -72,14 +73,6 @@ fn fill_from(bytes: &mut [u8], mut next: impl FnMut() -> u64) {
             *byte = fresh;
         }
     }
-}
-
-/// Spreads a counter over 64 bits (SplitMix64).
-fn splitmix(counter: u64) -> u64 {
-    let mut mixed = counter.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

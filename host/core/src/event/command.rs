@@ -7,6 +7,11 @@ use crate::amount::Amount;
 use crate::id::CommandId;
 use crate::time::Timestamp;
 
+/// The latest deadline of a command after its cause was observed, in milliseconds.
+pub const DEADLINE_MS_MAX: i64 = 610_000;
+/// The latest `dispatch_by` of a command after its cause was observed, in milliseconds.
+pub const DISPATCH_WINDOW_MS_MAX: i64 = 60_000;
+
 /// A command to trade. Exactly one terminal result answers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecuteTrade {

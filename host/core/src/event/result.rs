@@ -43,6 +43,19 @@ pub enum ResultStatus {
     Unresolved,
 }
 
+impl ResultStatus {
+    /// As it is written in records and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Executed => "executed",
+            Self::Rejected => "rejected",
+            Self::NotExecuted => "not_executed",
+            Self::Expired => "expired",
+            Self::Unresolved => "unresolved",
+        }
+    }
+}
+
 /// How we know what a result says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
@@ -74,7 +87,20 @@ pub enum EvidenceKind {
     Host,
 }
 
-/// A fact on the way that ends nothing.
+impl EvidenceKind {
+    /// As it is written in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::VenueAnswer => "venue_answer",
+            Self::VenueQuery => "venue_query",
+            Self::ChainQuery => "chain_query",
+            Self::Expiry => "expiry",
+            Self::Host => "host",
+        }
+    }
+}
+
+/// A non-terminal status update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TradeStatus {
     /// The command.
@@ -104,6 +130,17 @@ pub enum StatusState {
 }
 
 impl StatusState {
+    /// As it is written in records and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InDoubt => "in_doubt",
+            Self::Settled => "settled",
+            Self::SettlementFailed => "settlement_failed",
+            Self::Lapsed => "lapsed",
+            Self::ResolvedByOperator => "resolved_by_operator",
+        }
+    }
+
     /// The output index in the status record's `event_id`.
     pub const fn index(self) -> u32 {
         match self {
@@ -118,3 +155,25 @@ impl StatusState {
 
 super::payload!(TradeResult, "trade_result");
 super::payload!(TradeStatus, "trade_status");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn same<T: Serialize>(value: T, name: &str) {
+        assert_eq!(serde_json::to_value(value).unwrap(), name);
+    }
+
+    #[test]
+    fn writes_names_as_serde_does() {
+        use ResultStatus::{Executed, Expired, NotExecuted, Rejected, Unresolved};
+        [Executed, Rejected, NotExecuted, Expired, Unresolved].into_iter().for_each(|it| same(it, it.as_str()));
+        use StatusState::{InDoubt, Lapsed, ResolvedByOperator, Settled, SettlementFailed};
+        [InDoubt, Settled, SettlementFailed, Lapsed, ResolvedByOperator]
+            .into_iter()
+            .for_each(|it| same(it, it.as_str()));
+        use EvidenceKind::{ChainQuery, Expiry, Host, VenueAnswer, VenueQuery};
+        [VenueAnswer, VenueQuery, ChainQuery, Expiry, Host].into_iter().for_each(|it| same(it, it.as_str()));
+    }
+}

@@ -215,7 +215,7 @@ impl Service {
         detail: Option<String>,
         now: Timestamp,
     ) -> Result<Option<Outgoing>, RunError> {
-        self.metrics.statuses.inc(status_name(state));
+        self.metrics.statuses.inc(state.as_str());
         let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return Ok(None) };
         // The host alone knows that it is in doubt, and what a person decided.
         let by_host = matches!(state, StatusState::InDoubt | StatusState::ResolvedByOperator);
@@ -267,16 +267,6 @@ fn reach_acked(what: &str) {
         "outcome" => reach(Point::OutcomeAcked),
         "evidence" => reach(Point::EvidenceAcked),
         _ => {}
-    }
-}
-
-fn status_name(state: StatusState) -> &'static str {
-    match state {
-        StatusState::InDoubt => "in_doubt",
-        StatusState::Settled => "settled",
-        StatusState::SettlementFailed => "settlement_failed",
-        StatusState::Lapsed => "lapsed",
-        StatusState::ResolvedByOperator => "resolved_by_operator",
     }
 }
 

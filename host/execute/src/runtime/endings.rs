@@ -19,7 +19,7 @@ impl Service {
         let entry = self.store.view(partition).and_then(|view| view.entry(&id)).map_err(state)?;
         let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
         if let Some(Entry { head, claim, outcome: Some(outcome), .. }) = entry {
-            self.metrics.results.inc(status_name(outcome.status));
+            self.metrics.results.inc(outcome.status.as_str());
             if let Some(held) = slot.held.get_mut(&id) {
                 // The claim holds it.
                 held.envelope = serde_json::Value::Null;
@@ -68,15 +68,5 @@ impl Service {
         for (partition, id) in due {
             self.follow(partition, id);
         }
-    }
-}
-
-fn status_name(status: ResultStatus) -> &'static str {
-    match status {
-        ResultStatus::Executed => "executed",
-        ResultStatus::Rejected => "rejected",
-        ResultStatus::NotExecuted => "not_executed",
-        ResultStatus::Expired => "expired",
-        ResultStatus::Unresolved => "unresolved",
     }
 }

@@ -2,6 +2,7 @@
 
 use unrip_core::CommandId;
 use unrip_core::event::result::{EvidenceKind, ResultStatus, StatusState};
+use unrip_core::text::cut;
 use unrip_engine::executor::{Statement, Verdict};
 use unrip_service::RunError;
 
@@ -107,9 +108,9 @@ impl Service {
     }
 }
 
-/// What the venue said, at most so many characters of it.
-const DETAIL_CHARS_MAX: usize = 512;
+/// Bytes of the venue's words that a record keeps.
+const DETAIL_BYTES_MAX: usize = 512;
 
 pub(super) fn shortened(detail: String) -> Option<String> {
-    (!detail.is_empty()).then(|| detail.chars().take(DETAIL_CHARS_MAX).collect())
+    (!detail.is_empty()).then(|| cut(&detail, DETAIL_BYTES_MAX).to_owned())
 }

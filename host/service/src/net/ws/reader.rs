@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as WireMessage};
 use tokio_util::sync::CancellationToken;
+use unrip_core::id::sha256_hex;
 
 use super::connect::Socket;
 use super::tap::Inbound;
@@ -94,7 +94,7 @@ fn too_long(message: &Message, limit: usize) -> Option<(Vec<u8>, u64, String)> {
         return None;
     }
     let beginning = bytes.get(..FRAME_BYTES_KEPT).unwrap_or(bytes).to_vec();
-    Some((beginning, bytes.len() as u64, hex::encode(Sha256::digest(bytes))))
+    Some((beginning, bytes.len() as u64, sha256_hex(bytes)))
 }
 
 /// The message that the library could not hand out, if one had begun.

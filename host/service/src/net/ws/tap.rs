@@ -64,7 +64,7 @@ impl Captured {
     pub(super) fn sha256(&self) -> String {
         match &self.hash {
             Some(hash) => hex::encode(hash.clone().finalize()),
-            None => hex::encode(Sha256::digest(&self.beginning)),
+            None => unrip_core::id::sha256_hex(&self.beginning),
         }
     }
 
