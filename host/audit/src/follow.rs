@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use unrip_bus::{Admin, BusConfig, Error, Isolation, LogReader, Record, read_to_end};
-use unrip_service::pipeline::BusWatch;
+use unrip_service::BusWatch;
 use unrip_service::{Condition, Context, RunError};
 
 use crate::gauges::Gauges;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use unrip_bus::{BusConfig, Delivery, Error, Outgoing, Producer};
+use unrip_service::BusWatch;
 use unrip_service::RunError;
-use unrip_service::pipeline::BusWatch;
 
 use crate::metrics::Metrics;
 use crate::records::Bury;

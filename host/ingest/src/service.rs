@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use unrip_core::Timestamp;
 use unrip_engine::ingestor::{Effect, Event, Frame as FrameEvent};
 use unrip_engine::{Fault, FaultKind};
+use unrip_service::BusWatch;
 use unrip_service::dead_letter::Reason;
 use unrip_service::net::ws::{self, CutFrame, Frame};
 use unrip_service::net::{HttpResponse, Message};
-use unrip_service::pipeline::BusWatch;
 use unrip_service::{Condition, Context, RunError};
 
 use crate::config::{IngestConfig, IngestSection};

@@ -4,6 +4,7 @@
 //! (`bus` and `engine` do), and it holds no signing key.
 
 pub mod admin;
+mod bus_watch;
 pub mod clock;
 pub mod config;
 pub mod dead_letter;
@@ -20,6 +21,7 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod topics;
 
+pub use bus_watch::BusWatch;
 pub use clock::{Clock, SystemClock};
 pub use health::{Condition, Health};
 pub use ids::Ids;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use unrip_bus::{Error, GroupConsumer, GroupEvent, GroupOptions, Partition, Record};
 
-use super::bus_watch::BusWatch;
 use super::hold::Holds;
 use super::meters::Meters;
 use super::output::{Output, Writer, Written};
 use super::{Setup, Step, Transform};
+use crate::bus_watch::BusWatch;
 use crate::dead_letter::{self, Reason};
 use crate::health::Condition;
 use crate::run::{Context, RunError};

@@ -4,7 +4,6 @@
 //! acknowledged, so a crash between the two writes the same records with the same ids again. A record that cannot be
 //! processed becomes a dead letter and the stream goes on. A broker that is away is waited for.
 
-mod bus_watch;
 mod flow;
 mod hold;
 mod meters;
@@ -13,7 +12,6 @@ mod output;
 
 use unrip_bus::{BusConfig, Outgoing, Record};
 
-pub use bus_watch::BusWatch;
 pub use options::{Delivery, PipelineSection};
 
 use crate::run::{Context, RunError};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use unrip_bus::{BusConfig, Delivery, Error, Outgoing, Producer};
 
-use super::bus_watch::BusWatch;
 use super::meters::Meters;
+use crate::bus_watch::BusWatch;
 use crate::run::RunError;
 
 /// Between two tries while records cannot be written.
