@@ -42,12 +42,16 @@ impl Follower {
     /// Waits for broker and topics, then reads from the beginning; `None` if the service should stop before that.
     pub(crate) async fn start(
         bus: &BusConfig,
+        start_timeout_ms: Option<u64>,
         options: impl Fn(i32) -> Options,
         context: &Context,
         last: watch::Sender<Report>,
     ) -> Result<Option<Self>, RunError> {
         let caught_up = context.health.condition("log", "not read to its end yet");
         let watch = BusWatch::start(bus, &context.health, &context.shutdown);
+        if !watch.reached_at_start(start_timeout_ms).await? {
+            return Ok(None);
+        }
         let opened = async {
             let partitions = topics(bus, &watch, &caught_up).await?;
             loop {

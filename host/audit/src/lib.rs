@@ -43,7 +43,8 @@ pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
         grace_ms: config.audit.grace_ms,
         history_commands_max: config.audit.history_commands_max,
     };
-    if let Some(follower) = follow::Follower::start(&config.bus, options, &context, last).await? {
+    let timeout = config.service.start_timeout_ms;
+    if let Some(follower) = follow::Follower::start(&config.bus, timeout, options, &context, last).await? {
         follower.run(asks).await;
     }
     Ok(())

@@ -43,15 +43,9 @@ pub async fn run(config: IngestConfig, context: Context) -> Result<(), RunError>
     let module = Module::start(config.module.clone()).await?;
     check_venue(&config, &module)?;
     loaded.met();
-    // Without a broker nothing is read: a frame that nobody holds would be lost with this process.
-    let wait = config.service.start_timeout_ms.map(Duration::from_millis);
-    match context.shutdown.run_until_cancelled(watch.reached(wait)).await {
-        None => return Ok(()),
-        Some(true) => {}
-        Some(false) => {
-            let text = format!("no broker at {} within service.start_timeout_ms", config.bus.brokers);
-            return Err(RunError::Unavailable(text));
-        }
+    // Without a broker nothing is read: an unwritten frame would be lost with this process.
+    if !watch.reached_at_start(config.service.start_timeout_ms).await? {
+        return Ok(());
     }
     let venue = config.service.venue.clone();
     let maker = Maker { venue, streams: config.ingest.streams.clone(), ids: context.ids.clone() };

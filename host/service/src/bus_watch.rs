@@ -8,13 +8,14 @@ use tokio_util::sync::CancellationToken;
 use unrip_bus::{Admin, BusConfig, Error};
 
 use crate::health::{Condition, Health};
+use crate::run::RunError;
 
-/// How long one question to the broker may take.
+/// How long one probe may take.
 const PROBE_WAIT: Duration = Duration::from_secs(2);
-/// Between two questions while the broker is away: quick enough that nobody waits for readiness.
+/// Between two probes while the broker is away: short, so that readiness follows its return at once.
 const PROBE_PAUSE: Duration = Duration::from_millis(500);
 
-/// Watches the broker. Cheap to clone.
+/// Watches the broker for one service: every role waits for its broker here. Cheap to clone.
 #[derive(Clone)]
 pub struct BusWatch {
     inner: Arc<Inner>,
@@ -35,7 +36,7 @@ struct State {
 }
 
 impl BusWatch {
-    /// Begins to ask for the broker; call inside the runtime. The condition is `bus`.
+    /// Starts to probe the broker; call inside the runtime. The condition is `bus`.
     pub fn start(bus: &BusConfig, health: &Health, shutdown: &CancellationToken) -> Self {
         let condition = health.condition("bus", "broker not reached yet");
         let (reached, _) = watch::channel(false);
@@ -46,18 +47,35 @@ impl BusWatch {
         watch
     }
 
-    /// Something failed that may mean that the broker is away: it is asked, and the same reason is logged only once.
+    /// Something failed that may mean that the broker is away: probes it. The same reason is logged only once.
     pub fn suspect(&self, error: &Error) {
         let reason = error.to_string();
         let mut state = self.state();
         if state.last_reason == reason {
-            tracing::debug!(%error, "bus");
+            tracing::debug!(%error, "the broker may be away; probing it");
         } else {
-            tracing::warn!(%error, "bus");
+            tracing::warn!(%error, "the broker may be away; probing it");
             state.last_reason = reason;
         }
         drop(state);
         self.probe();
+    }
+
+    /// Waits for the broker at start, for up to `service.start_timeout_ms` (without limit if `None`). `false` if the
+    /// service should stop before that.
+    ///
+    /// # Errors
+    /// No broker in time; the service exits 69.
+    pub async fn reached_at_start(&self, start_timeout_ms: Option<u64>) -> Result<bool, RunError> {
+        let wait = start_timeout_ms.map(Duration::from_millis);
+        match self.inner.shutdown.run_until_cancelled(self.reached(wait)).await {
+            None => Ok(false),
+            Some(true) => Ok(true),
+            Some(false) => {
+                let (brokers, ms) = (&self.inner.bus.brokers, start_timeout_ms.unwrap_or_default());
+                Err(RunError::Unavailable(format!("no broker at {brokers} within service.start_timeout_ms = {ms}")))
+            }
+        }
     }
 
     /// Waits until the broker was reached; `false` after `wait`. Safe to cancel.
@@ -70,7 +88,7 @@ impl BusWatch {
         }
     }
 
-    /// Asks the broker until it answers, unless that is being done already.
+    /// Probes the broker until it answers, unless a probe is already running.
     fn probe(&self) {
         if std::mem::replace(&mut self.state().probing, true) {
             return;
@@ -101,7 +119,7 @@ impl BusWatch {
     }
 
     fn up(&self) {
-        // In this order: who suspects from now on asks anew.
+        // In this order: an error that is reported from now on starts another probe.
         *self.state() = State::default();
         self.inner.condition.met();
         if !self.inner.reached.send_replace(true) {
@@ -114,7 +132,7 @@ impl BusWatch {
         let was_reached = self.inner.reached.send_replace(false);
         let first = self.state().last_reason.is_empty();
         if was_reached || first {
-            tracing::warn!(brokers = self.inner.bus.brokers, %error, "broker away, waiting");
+            tracing::warn!(brokers = self.inner.bus.brokers, %error, "broker unreachable; retrying");
             self.state().last_reason = error.to_string();
         }
     }

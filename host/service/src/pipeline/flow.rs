@@ -56,13 +56,8 @@ impl Flow {
         let assigned = context.health.condition("partitions", "none assigned yet");
         let writer = Writer::new(&setup.bus, &watch, &context.shutdown)?;
         let consumer = join(&setup).map_err(|error| RunError::Config(error.to_string()))?;
-        if let Some(ms) = setup.start_timeout_ms {
-            let reached = watch.reached(Some(Duration::from_millis(ms)));
-            if context.shutdown.run_until_cancelled(reached).await == Some(false) {
-                let text = format!("no broker at {} within service.start_timeout_ms = {ms}", setup.bus.brokers);
-                return Err(RunError::Unavailable(text));
-            }
-        }
+        // Asked to stop before that: the loop sees it at once.
+        watch.reached_at_start(setup.start_timeout_ms).await?;
         Ok(Self {
             meters: Meters::new(&context.metrics),
             context: context.clone(),
