@@ -190,10 +190,7 @@ pub fn begin_anew(reason: &str) -> RunError {
 }
 
 fn read<C: RoleConfig>(file: &Path) -> Result<C, ConfigError> {
-    // Variables that are not UTF-8 cannot be ours.
-    let env: config::Env = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let env = config::environment(std::env::vars_os())?;
     let config: C = config::load(file, &env)?;
     config.check().map_err(|reason| ConfigError::Meaning { file: file.display().to_string(), reason })?;
     Ok(config)

@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use unrip_engine::{Grants, Limits};
 
@@ -144,21 +146,57 @@ pub struct Endpoint {
 }
 
 /// A header's value in the configuration: text, or the content of a credential slot.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointHeader {
-    /// As it stands.
+    /// As it is written.
     Plain(String),
-    /// The content of a slot.
+    /// `{ credential = "<slot>" }`: the content of a slot.
     Credential {
         /// The slot's name.
         credential: String,
     },
-    /// `Bearer ` and the content of a slot.
+    /// `{ bearer = "<slot>" }`: `Bearer ` and the content of a slot.
     Bearer {
         /// The slot's name.
         bearer: String,
     },
+}
+
+impl<'de> Deserialize<'de> for EndpointHeader {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Asks for a string, so that a variable's text is taken as it is; a table comes all the same.
+        deserializer.deserialize_string(HeaderVisitor)
+    }
+}
+
+struct HeaderVisitor;
+
+impl<'de> Visitor<'de> for HeaderVisitor {
+    type Value = EndpointHeader;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, { credential = \"<slot>\" } or { bearer = \"<slot>\" }")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<EndpointHeader, E> {
+        Ok(EndpointHeader::Plain(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<EndpointHeader, A::Error> {
+        use serde::de::Error as _;
+
+        const KEYS: &[&str] = &["credential", "bearer"];
+        let header = match map.next_key::<String>()?.as_deref() {
+            Some("credential") => EndpointHeader::Credential { credential: map.next_value()? },
+            Some("bearer") => EndpointHeader::Bearer { bearer: map.next_value()? },
+            Some(other) => return Err(A::Error::unknown_field(other, KEYS)),
+            None => return Err(A::Error::invalid_length(0, &self)),
+        };
+        match map.next_key::<String>()? {
+            None => Ok(header),
+            Some(_) => Err(A::Error::custom("a header is either a credential or a bearer; keep one of them")),
+        }
+    }
 }
 
 /// `[credentials.<slot>]`: secrets that the host puts into requests; no module sees them.
