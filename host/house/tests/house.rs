@@ -49,6 +49,7 @@ const MAY_NAME_VENUES: &[&str] = &["dev", "chaos", "cli", "operate"];
 const TOP_LEVEL: &[&str] = &[
     "Cargo.lock",
     "Cargo.toml",
+    "LICENSE",
     "README.md",
     "compose.yaml",
     "deploy",
