@@ -3,6 +3,8 @@
 //! Errors say what to do ([`Error`]). A broker that is away at start or goes away is [`Error::Retriable`]: the clients
 //! here reconnect by themselves and go on where they were. Blocking calls of librdkafka run on threads of their own.
 
+#![warn(missing_docs)]
+
 mod admin;
 mod config;
 mod error;

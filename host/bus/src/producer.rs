@@ -52,8 +52,20 @@ pub struct Producer {
     bytes: Arc<Semaphore>,
 }
 
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").finish_non_exhaustive()
+    }
+}
+
 /// The acknowledgement of one record. Dropping it does not cancel the record.
 pub struct Delivery(oneshot::Receiver<Result<Position, Error>>);
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery").finish_non_exhaustive()
+    }
+}
 
 impl Producer {
     /// A producer with the default options. Needs no broker yet.

@@ -45,6 +45,12 @@ pub struct Transactor {
     batches: SyncSender<(Vec<Outgoing>, Answer)>,
 }
 
+impl std::fmt::Debug for Transactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transactor").finish_non_exhaustive()
+    }
+}
+
 impl Transactor {
     /// A transactional producer on a thread of its own. Needs no broker yet.
     pub fn new(config: &BusConfig, transactional_id: &str) -> Result<Self, Error> {

@@ -1,7 +1,14 @@
 //! What the system needs of a broker, proven against a real one: the broker of `UNRIP_TEST_BROKERS`, the one named by
 //! `UNRIP_TEST_BROKER`, or the first that this machine has. What a broker does not hold is said aloud, never hidden.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
-#![allow(clippy::print_stderr, reason = "what a broker does not hold must be seen")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 
 #[path = "conformance/common.rs"]
 mod common;

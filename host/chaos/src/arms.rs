@@ -78,7 +78,7 @@ impl Arms {
     }
 
     /// The next point for an executor that starts.
-    pub fn next(&mut self) -> Option<Arm> {
+    pub fn draw(&mut self) -> Option<Arm> {
         // A point that was armed and not reached waits a while: others are easier to reach.
         let rank = |count: &Count| count.armed + 2 * (count.kills + count.stops);
         let least = self.counts.values().map(rank).min()?;
@@ -136,11 +136,11 @@ mod tests {
         let points: Vec<String> = ["assigned", "claim_acked", "drain_end"].map(str::to_owned).into();
         let mut arms = Arms::new(1, points.clone(), true);
         for _ in 0..points.len() {
-            let arm = arms.next().unwrap();
+            let arm = arms.draw().unwrap();
             assert!(arm.text.starts_with(&format!("{}:", arm.point)));
             arms.killed(&arm.point);
         }
         assert!(arms.counts().values().all(|count| count.kills == 1 && count.armed == 1));
-        assert_eq!(Arms::new(1, Vec::new(), true).next(), None);
+        assert_eq!(Arms::new(1, Vec::new(), true).draw(), None);
     }
 }

@@ -72,6 +72,12 @@ pub struct Campaign<'a> {
     begun: Instant,
 }
 
+impl std::fmt::Debug for Campaign<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Campaign").finish_non_exhaustive()
+    }
+}
+
 impl<'a> Campaign<'a> {
     /// A campaign on a system whose services all run.
     pub fn new(stack: Stack, tail: Tail, plan: Plan, arms: Arms, seed: u64, session_ms: u64, say: &'a Say) -> Self {
@@ -110,7 +116,7 @@ impl<'a> Campaign<'a> {
     }
 
     fn draw(&mut self, now: Instant) {
-        let (pause, fault) = self.plan.next();
+        let (pause, fault) = self.plan.draw();
         self.next_fault = (now + pause, fault);
     }
 

@@ -108,23 +108,23 @@ impl Plan {
     /// The plan of a seed. `session_ms`: the group's patience with a member.
     pub fn new(seed: u64, session_ms: u64, wants: impl Fn(FaultKind) -> bool) -> Self {
         let all: [(FaultKind, u64, Draw); 9] = [
-            (FaultKind::Random, 26, |rng, _| Fault::Kill { victim: rng.next() }),
-            (FaultKind::State, 3, |rng, _| Fault::LoseState { victim: rng.next() }),
+            (FaultKind::Random, 26, |rng, _| Fault::Kill { victim: rng.any() }),
+            (FaultKind::State, 3, |rng, _| Fault::LoseState { victim: rng.any() }),
             (FaultKind::Stop, 16, pause),
             (FaultKind::Rebalance, 6, |rng, _| Fault::Storm { ms: rng.between(3_000, 8_000) }),
             (FaultKind::Rolling, 4, |_, _| Fault::Rolling),
-            (FaultKind::Services, 12, |rng, _| Fault::KillService { victim: rng.next() }),
+            (FaultKind::Services, 12, |rng, _| Fault::KillService { victim: rng.any() }),
             (FaultKind::Venue, 30, venue),
             (FaultKind::Broker, 1, |_, _| Fault::Broker),
             // Points need no fault of their own, but a plan must not be empty.
-            (FaultKind::Point, 1, |rng, _| Fault::Kill { victim: rng.next() }),
+            (FaultKind::Point, 1, |rng, _| Fault::Kill { victim: rng.any() }),
         ];
         let wanted = all.into_iter().filter(|(kind, ..)| wants(*kind));
         Self { rng: Rng::new(seed), weights: wanted.map(|(_, weight, draw)| (weight, draw)).collect(), session_ms }
     }
 
     /// The pause before the next fault, and the fault.
-    pub fn next(&mut self) -> (Duration, Fault) {
+    pub fn draw(&mut self) -> (Duration, Fault) {
         let pause = Duration::from_millis(self.rng.between(PAUSE_MS.0, PAUSE_MS.1));
         let mut drawn = self.rng.below(self.weights.iter().map(|(weight, _)| weight).sum());
         for (weight, draw) in &self.weights {
@@ -133,13 +133,13 @@ impl Plan {
                 None => return (pause, draw(&mut self.rng, self.session_ms)),
             }
         }
-        (pause, Fault::Kill { victim: self.rng.next() })
+        (pause, Fault::Kill { victim: self.rng.any() })
     }
 }
 
 /// Half of the pauses are shorter than the group's patience, half are longer.
 fn pause(rng: &mut Rng, session_ms: u64) -> Fault {
-    let victim = rng.next();
+    let victim = rng.any();
     let ms = match rng.percent(50) {
         true => rng.between(50, session_ms * 8 / 10),
         false => rng.between(session_ms + 200, session_ms * 3 + 1_000),
@@ -168,7 +168,7 @@ mod tests {
 
     fn faults(seed: u64, wants: impl Fn(FaultKind) -> bool) -> Vec<(Duration, Fault)> {
         let mut plan = Plan::new(seed, 1_000, wants);
-        (0..500).map(|_| plan.next()).collect()
+        (0..500).map(|_| plan.draw()).collect()
     }
 
     #[test]

@@ -76,7 +76,7 @@ async fn report(args: &ChaosArgs, workspace: &Workspace, say: &Say) -> Result<Re
     let arms = Arms::new(seed, points, args.wants(FaultKind::Stop));
     let mut campaign = Campaign::new(stack, tail, plan, arms, seed, SESSION_MS, say);
     let begun = Instant::now();
-    let kills = args.kills.or(args.run_for.is_none().then_some(KILLS_DEFAULT));
+    let kills = args.kills.or_else(|| args.run_for.is_none().then_some(KILLS_DEFAULT));
     let until = Until { kills, time: args.run_for.map(|time| begun + time) };
     campaign.run(until, &mut interrupts).await?;
     let seconds = begun.elapsed().as_secs_f64();

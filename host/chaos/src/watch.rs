@@ -101,7 +101,7 @@ impl Campaign<'_> {
     fn start(&mut self, name: &str, now: Instant) -> Result<(), Error> {
         let Some(member) = self.members.get_mut(name) else { return Ok(()) };
         let wants = member.is_executor && self.is_on && self.rng.percent(75);
-        member.arm = if wants { self.arms.next() } else { None };
+        member.arm = if wants { self.arms.draw() } else { None };
         let plan = member.arm.as_ref().map(|arm| ("UNRIP_EXECUTE_FAIL_POINT".to_owned(), arm.text.clone()));
         (member.phase, member.since, member.helped) = (Phase::Up, now, now);
         member.is_asked = false;
@@ -215,7 +215,7 @@ impl Campaign<'_> {
         } else if now >= next {
             let pause = self.rng.between(STORM_MS.0, STORM_MS.1);
             self.storm = Some((until, now + Duration::from_millis(pause)));
-            let victim = self.rng.next();
+            let victim = self.rng.any();
             if let Some(name) = self.executor(victim) {
                 self.terminate(&name, now);
             }

@@ -1,5 +1,14 @@
 //! A short kill campaign, and a rolling restart under load: real processes, a real broker, and the fake venue's ledger as
 //! the truth. The long campaign is the same command with more kills.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 
 use std::process::{Command, Stdio};
 use std::sync::Mutex;

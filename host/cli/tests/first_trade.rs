@@ -1,4 +1,13 @@
 //! The first trade, end to end: `unrip dev` as a person would run it, and every record that it leaves behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 
 mod support;
 
@@ -27,7 +36,7 @@ fn sent(ledger: &[Value], stream: &str) -> BTreeSet<Vec<u8>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn carries_frames_to_signed_answers_and_every_record_is_as_records_md_says() {
-    let _one = one_at_a_time();
+    let _one = one_at_a_time().await;
     let ground = Ground::new();
     let (code, summary) = ground.dev(&["--quotes", "40", "--rate", "20"]);
     assert_eq!(code, 0, "{summary:#}\n{}", ground.logs());
@@ -75,7 +84,7 @@ async fn carries_frames_to_signed_answers_and_every_record_is_as_records_md_says
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_frames_become_dead_letters_and_end_nothing() {
-    let _one = one_at_a_time();
+    let _one = one_at_a_time().await;
     let ground = Ground::new();
     let faults = r#"
         [faults]

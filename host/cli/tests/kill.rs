@@ -1,5 +1,14 @@
 //! `kill -9` of each service in turn while quotes flow, and answers that are lost: every command still ends with one
 //! result, and the venue never sees one twice.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 
 mod support;
 
@@ -148,7 +157,7 @@ fn first_of_each(seen: Vec<check::Seen<'_>>) -> Vec<check::Seen<'_>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_service_can_be_killed_while_quotes_flow() {
-    let _one = one_at_a_time();
+    let _one = one_at_a_time().await;
     // Short deadlines: what is in doubt after a kill is resolved by the chain while the test waits.
     let mut run = Run::start(&["--rate", "20"], "[quotes]\nmin_deadline_ms = 1000\n[chain]\nblock_ms = 200\n").await;
     run.more_results(20).await;
@@ -162,7 +171,7 @@ async fn every_service_can_be_killed_while_quotes_flow() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_answers_are_resolved_by_the_chain_also_after_a_restart() {
-    let _one = one_at_a_time();
+    let _one = one_at_a_time().await;
     let fake = "[quotes]\nmin_deadline_ms = 1000\n[chain]\nblock_ms = 200\n[settlement]\nprobability = 0.5\ndelay_ms = 300\n\
                 [faults]\nnever_answer = 1.0\n";
     let mut run = Run::start(&["--quotes", "40", "--rate", "20"], fake).await;

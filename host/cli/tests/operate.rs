@@ -1,5 +1,14 @@
 //! The operator's commands against a running system: the switch closes and opens it, and a doubt that nobody can resolve
 //! ends by a person's decision, once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 
 mod support;
 
@@ -148,7 +157,7 @@ async fn resolve_once_allowed(run: &Run, id: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_halts_resumes_and_decides_a_doubt() {
-    let _one = one_at_a_time();
+    let _one = one_at_a_time().await;
     let mut run = Run::start().await;
     run.until_result("executed", "accepted").await;
 

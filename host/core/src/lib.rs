@@ -3,6 +3,8 @@
 //! This room is pure. It does not know tokio, files, sockets, wasmtime, rdkafka, the clock or any venue: times and
 //! random ids come in as arguments, bytes come in and go out.
 
+#![warn(missing_docs)]
+
 pub mod amount;
 pub mod content;
 pub mod envelope;

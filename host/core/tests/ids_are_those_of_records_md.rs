@@ -1,4 +1,13 @@
 //! The example vectors of RECORDS.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 
 use unrip_core::id::{CommandId, derived_event_id};
 use unrip_core::{Timestamp, Uuid};

@@ -1,5 +1,14 @@
 //! A released schema changes only by adding optional fields; anything else is a new `schema_version`.
 //! `UNRIP_WRITE_SCHEMAS=1 cargo test -p unrip-core --test schemas_are_pinned` writes the files anew; read the diff.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 
 use std::path::Path;
 

@@ -15,11 +15,14 @@ use unrip_operate::venue::Venue;
 /// The endpoints that the fake venue takes the place of.
 const ENDPOINTS: [&str; 3] = ["ws", "rpc", "near"];
 
+/// Accounts with their public keys.
+type Accounts = Vec<(String, String)>;
+
 /// Makes the secrets that are missing under `dir`. The token and the accounts with their public keys.
 ///
 /// # Errors
 /// A secret cannot be read or written.
-pub fn secrets(venue: &Venue, dir: &Path) -> Result<(Option<String>, Vec<(String, String)>), Error> {
+pub fn secrets(venue: &Venue, dir: &Path) -> Result<(Option<String>, Accounts), Error> {
     let mut token = None;
     for file in credential_files(venue).values() {
         token = Some(secrets::token(&dir.join(file))?);

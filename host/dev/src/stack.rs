@@ -54,6 +54,12 @@ pub struct Stack {
     bin_dir: PathBuf,
 }
 
+impl std::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stack").finish_non_exhaustive()
+    }
+}
+
 /// What a run has besides what its arguments say.
 #[derive(Debug)]
 pub struct Shape {

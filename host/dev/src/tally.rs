@@ -61,16 +61,15 @@ impl Tally {
                 *reasons.entry(text("reason_code")).or_default() += 1;
             }
             "execute_trade" if record.topic == topic::EXECUTE_TRADE => self.command(text("command_id")),
-            "trade_result" => {
+            "trade_result"
                 // A repeat after a crash without transactions is the same result.
-                if self.result(text("command_id")) {
+                if self.result(text("command_id")) => {
                     *self.results.entry(text("status")).or_default() += 1;
                     let micros = envelope.ingested_at.micros().saturating_sub(envelope.observed_at.micros());
                     if self.latencies.len() < LATENCIES_MAX {
                         self.latencies.push(micros.max(0).unsigned_abs());
                     }
                 }
-            }
             _ => {}
         }
     }

@@ -28,7 +28,7 @@ impl Workspace {
                 Error::Usage("no unrip workspace here: run this in a clone of the repository".to_owned())
             })?;
         let exe = std::env::current_exe().map_err(Error::file("cannot tell where this program is"))?;
-        let bin_dir = without_deps(exe.parent().unwrap_or(Path::new("/"))).to_owned();
+        let bin_dir = without_deps(exe.parent().unwrap_or_else(|| Path::new("/"))).to_owned();
         let profile = profile_of(&bin_dir);
         Ok(Self { root: root.to_owned(), bin_dir, profile })
     }

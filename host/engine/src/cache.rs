@@ -91,7 +91,7 @@ fn prepare(dir: &Path) -> Result<(), String> {
 
 /// Whole or not at all: a reader never sees half a file.
 fn write(path: &Path, code: &[u8]) -> std::io::Result<()> {
-    let part = temporary(path.parent().unwrap_or(Path::new(".")));
+    let part = temporary(path.parent().unwrap_or_else(|| Path::new(".")));
     let mut file = fs::File::create_new(&part)?;
     let written = file
         .write_all(&Sha256::digest(code))

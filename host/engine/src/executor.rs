@@ -20,6 +20,12 @@ pub struct Executor {
     slot: Slot<bindings::Module>,
 }
 
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executor").finish_non_exhaustive()
+    }
+}
+
 impl Executor {
     /// Instantiates and configures `module`.
     pub fn new(

@@ -18,6 +18,12 @@ pub struct Ingestor {
     slot: Slot<bindings::Module>,
 }
 
+impl std::fmt::Debug for Ingestor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ingestor").finish_non_exhaustive()
+    }
+}
+
 impl Ingestor {
     /// Instantiates and configures `module`.
     pub fn new(

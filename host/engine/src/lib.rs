@@ -2,6 +2,8 @@
 //!
 //! This is the only room that knows wasmtime. It is synchronous and knows no broker, socket, clock or venue.
 
+#![warn(missing_docs)]
+
 mod batch;
 mod cache;
 mod classify;

@@ -37,6 +37,12 @@ pub struct Normalizer {
     slot: Slot<bindings::Module>,
 }
 
+impl std::fmt::Debug for Normalizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Normalizer").finish_non_exhaustive()
+    }
+}
+
 impl Normalizer {
     /// Instantiates and configures `module`.
     pub fn new(

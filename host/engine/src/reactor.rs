@@ -72,6 +72,12 @@ pub struct Reactor {
     state: Option<Vec<u8>>,
 }
 
+impl std::fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reactor").finish_non_exhaustive()
+    }
+}
+
 impl Reactor {
     /// Instantiates and configures `module`, and asks for the strategy's name.
     pub fn new(

@@ -1,5 +1,13 @@
 //! Ingest with a real component and a real broker, against a venue that sends whatever it likes.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 
 use std::path::Path;
 use std::time::Duration;
@@ -146,7 +154,7 @@ async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
         assert!(context.health.readiness().ready, "{:?}", context.health.readiness());
         context.shutdown.cancel();
     };
-    let both = async { tokio::join!(running, venue) };
+    let both = Box::pin(async { tokio::join!(running, venue) });
     tokio::time::timeout(PATIENCE, both).await.unwrap().0.unwrap();
 
     let raw: Vec<(Record, Envelope<RawFrame>)> = all_records(&bus, &topic::raw(VENUE, "quote"))
@@ -169,11 +177,16 @@ async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
     }
     assert_eq!((&connections[0], &connections[0]), (&connections[1], &connections[2]));
 
-    let mut dead: Vec<(u64, String, u64, bool)> = all_records(&bus, &topic::dead_frames(VENUE))
+    check_dead_letters(&bus, &connections[0], &huge_id).await;
+    check_metrics(&context.metrics.render());
+}
+
+async fn check_dead_letters(bus: &BusConfig, connection: &String, huge_id: &str) {
+    let mut dead: Vec<(u64, String, u64, bool)> = all_records(bus, &topic::dead_frames(VENUE))
         .await
         .iter()
         .map(|record| Envelope::<DeadLetter>::decode(&record.value).unwrap())
-        .filter(|letter| letter.payload.connection_id.as_ref() == Some(&connections[0]))
+        .filter(|letter| letter.payload.connection_id.as_ref() == Some(connection))
         .map(|letter| {
             let payload = letter.payload;
             (payload.frame_seq.unwrap(), payload.reason_code, payload.original_length, payload.truncated)
@@ -187,7 +200,9 @@ async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
     ];
     let expected = expected.map(|(seq, code, length, truncated)| (seq, code.to_owned(), length, truncated));
     assert_eq!(dead, expected);
-    let page = context.metrics.render();
+}
+
+fn check_metrics(page: &str) {
     for line in [
         "unrip_frames_total{ending=\"event\"} 4",
         "unrip_frames_total{ending=\"unrecognised\"} 1",
@@ -261,7 +276,7 @@ async fn loses_nothing_while_the_broker_is_away() {
         written(BURST + 1).await;
         context.shutdown.cancel();
     };
-    let both = async { tokio::join!(running, venue) };
+    let both = Box::pin(async { tokio::join!(running, venue) });
     tokio::time::timeout(PATIENCE, both).await.unwrap().0.unwrap();
     let mut keys: Vec<_> = all_records(&bus, &topic::raw(VENUE, "quote")).await.into_iter().map(|r| r.key).collect();
     keys.sort();

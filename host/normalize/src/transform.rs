@@ -44,6 +44,12 @@ pub struct Normalize<U> {
     ids: Ids,
 }
 
+impl<U> std::fmt::Debug for Normalize<U> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Normalize").finish_non_exhaustive()
+    }
+}
+
 impl<U: Understand> Normalize<U> {
     /// For the records of `venue`.
     pub fn new(module: U, venue: &str, clock: Arc<dyn Clock>, ids: Ids) -> Self {

@@ -89,7 +89,7 @@ fn quick(value: &[u8]) -> Option<(String, Uuid, Said)> {
     }
     let outcome: Envelope<OutcomeSaid> = serde_json::from_slice(value).ok()?;
     let said = outcome.event_type == "journal_outcome";
-    said.then(|| (outcome.venue, outcome.event_id, Said::Outcome(outcome.payload)))
+    said.then_some((outcome.venue, outcome.event_id, Said::Outcome(outcome.payload)))
 }
 
 fn slow(value: &[u8]) -> Option<(String, Uuid, Said)> {

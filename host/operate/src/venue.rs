@@ -63,7 +63,7 @@ impl Venue {
         let text = std::fs::read_to_string(file).map_err(Error::file(format!("cannot read {}", file.display())))?;
         let wrong = |error: toml::de::Error| Error::Usage(format!("{}: {error}", file.display()));
         let mut venue: Self = toml::from_str(&text).map_err(wrong)?;
-        venue.dir = file.parent().unwrap_or(Path::new(".")).to_owned();
+        venue.dir = file.parent().unwrap_or_else(|| Path::new(".")).to_owned();
         Ok(venue)
     }
 

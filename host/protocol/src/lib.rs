@@ -4,6 +4,8 @@
 //! one executor does about one partition, event by event. [`intake`] judges a command record before the protocol sees it;
 //! [`limits`] and [`book`] say what may be promised.
 
+#![warn(missing_docs)]
+
 pub mod book;
 pub mod clock;
 pub mod effect;

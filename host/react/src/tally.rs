@@ -20,6 +20,12 @@ pub struct Tally {
     counts: Arc<Mutex<Counts>>,
 }
 
+impl std::fmt::Debug for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tally").finish_non_exhaustive()
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Counts {
     commands: u64,

@@ -54,9 +54,15 @@ pub struct React<D> {
     ids: Ids,
 }
 
+impl<D> std::fmt::Debug for React<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("React").finish_non_exhaustive()
+    }
+}
+
 /// What one record is.
 enum Read {
-    Ours(Box<AnyEnvelope>, Input),
+    Ours(Box<(AnyEnvelope, Input)>),
     Other(Step),
 }
 
@@ -93,7 +99,7 @@ impl<D: Decide> React<D> {
             reference: false,
             event,
         };
-        Read::Ours(Box::new(cause), input)
+        Read::Ours(Box::new((cause, input)))
     }
 
     fn step(
@@ -164,7 +170,7 @@ impl<D: Decide> Transform for React<D> {
     fn transform(&mut self, records: &[Record]) -> Result<Vec<Step>, Ended> {
         let read: Vec<Read> = records.iter().map(|record| self.read(record)).collect();
         let ours = read.iter().filter_map(|read| match read {
-            Read::Ours(_, input) => Some(input.clone()),
+            Read::Ours(ours) => Some(ours.1.clone()),
             Read::Other(_) => None,
         });
         let inputs: Vec<Input> = ours.collect();
@@ -179,7 +185,7 @@ impl<D: Decide> Transform for React<D> {
             .filter_map(|(record, read)| match read {
                 Read::Other(step) => Some(Ok(step)),
                 // One result per input: counted above.
-                Read::Ours(cause, _) => results.next().map(|result| self.step(record, &cause, result)),
+                Read::Ours(ours) => results.next().map(|result| self.step(record, &ours.0, result)),
             })
             .collect()
     }

@@ -43,6 +43,12 @@ pub enum AdminError {
 #[derive(Clone, Default)]
 pub struct Pages(Arc<Mutex<BTreeMap<&'static str, Page>>>);
 
+impl std::fmt::Debug for Pages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pages").finish_non_exhaustive()
+    }
+}
+
 type Page = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
 
 impl Pages {

@@ -21,6 +21,12 @@ pub struct BusWatch {
     inner: Arc<Inner>,
 }
 
+impl std::fmt::Debug for BusWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BusWatch").finish_non_exhaustive()
+    }
+}
+
 struct Inner {
     bus: BusConfig,
     condition: Condition,

@@ -3,6 +3,8 @@
 //! This room knows no role and no venue. It does not decide what a record means, it does not know rdkafka or wasmtime
 //! (`bus` and `engine` do), and it holds no signing key.
 
+#![warn(missing_docs)]
+
 pub mod admin;
 mod bus_watch;
 pub mod clock;

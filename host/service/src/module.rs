@@ -19,6 +19,12 @@ pub struct Loaded {
     config: serde_json::Value,
 }
 
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").finish_non_exhaustive()
+    }
+}
+
 /// Reads, verifies and compiles the module of the configuration.
 ///
 /// # Errors

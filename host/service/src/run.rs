@@ -53,6 +53,12 @@ pub struct Context {
     pub shutdown: CancellationToken,
 }
 
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
 impl Context {
     /// A context for tests: real time, nothing served, a token of its own.
     pub fn for_tests(role: &'static str) -> Self {

@@ -64,7 +64,7 @@ async fn claim_and_outcome(bench: &Bench) -> ([Record; 2], usize) {
         let claim = records.iter().find(|record| is(record, "journal_claim") && record.offset > fence);
         let Some(claim) = claim else { continue };
         let outcome = records.iter().find(|record| is(record, "journal_outcome") && record.key == claim.key);
-        found = found.or(outcome.map(|outcome| [claim.clone(), outcome.clone()]));
+        found = found.or_else(|| outcome.map(|outcome| [claim.clone(), outcome.clone()]));
     }
     (found.expect("a claim under the newest fence"), present)
 }

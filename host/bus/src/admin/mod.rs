@@ -30,6 +30,12 @@ pub struct Admin {
     client: Arc<AdminClient<Logging>>,
 }
 
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
+
 impl Admin {
     /// A client. Needs no broker yet.
     pub fn new(config: &BusConfig) -> Result<Self, Error> {

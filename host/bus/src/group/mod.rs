@@ -133,6 +133,12 @@ pub struct GroupConsumer {
     ended: oneshot::Receiver<()>,
 }
 
+impl std::fmt::Debug for GroupConsumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GroupConsumer").finish_non_exhaustive()
+    }
+}
+
 impl GroupConsumer {
     /// Joins. Needs no broker yet. Without topics it never becomes a member and only asks (`committed`, `watermarks`).
     pub fn join(config: &BusConfig, options: GroupOptions) -> Result<Self, Error> {

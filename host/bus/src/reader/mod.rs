@@ -35,6 +35,12 @@ pub struct LogReader {
     batches: mpsc::Receiver<Result<Vec<Record>, Error>>,
 }
 
+impl std::fmt::Debug for LogReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogReader").finish_non_exhaustive()
+    }
+}
+
 impl LogReader {
     /// A reader at (topic, partition, offset). Needs no broker yet.
     pub fn open(config: &BusConfig, from: Vec<(String, i32, i64)>, isolation: Isolation) -> Result<Self, Error> {

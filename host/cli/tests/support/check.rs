@@ -173,7 +173,7 @@ pub fn demands(demands: &[Seen<'_>], raws: &[Seen<'_>], partitions: i32) {
         assert_eq!(demand.key(), format!("{VENUE}/{instrument}"));
         assert_eq!(demand.record.partition, partition(demand.key().as_bytes(), partitions));
         let frame: Value = serde_json::from_slice(&raw.raw()).unwrap();
-        let data = frame.pointer("/params/data").unwrap_or(&frame["params"]);
+        let data = frame.pointer("/params/data").unwrap_or_else(|| &frame["params"]);
         assert_eq!(payload["quote_id"], data["quote_id"]);
         assert_eq!(payload["asset_in"], data["defuse_asset_identifier_in"]);
         assert_eq!(payload["asset_out"], data["defuse_asset_identifier_out"]);

@@ -7,7 +7,6 @@ pub mod formulas;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -25,10 +24,9 @@ pub const EVERY: Duration = Duration::from_millis(50);
 pub const PARTITIONS: i32 = 3;
 
 /// The runs share two cores: one after the other is quicker than all at once.
-pub fn one_at_a_time() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    // A test that failed has poisoned nothing but itself.
-    ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+pub async fn one_at_a_time() -> tokio::sync::MutexGuard<'static, ()> {
+    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    ONE.lock().await
 }
 
 /// What the audit of a run found when it has read everything.

@@ -96,8 +96,7 @@ fn results_that_make_no_sense_are_faults_of_their_record() {
 #[test]
 fn a_rejection_keeps_its_meaning_code_and_words() {
     let outcomes = worker().normalize(&[raw("reject"), raw("retry"), raw("fatal")]).unwrap();
-    let (code, text) = || -> (String, String) { ("no_sense".into(), "it says so".into()) }();
-    let same = || (code.clone(), text.clone());
+    let same = || ("no_sense".to_owned(), "it says so".to_owned());
     let expected = [
         Rejection::Reject { code: same().0, text: same().1 },
         Rejection::RetryAfter { ms: 7, code: same().0, text: same().1 },

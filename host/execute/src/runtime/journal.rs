@@ -24,6 +24,12 @@ pub struct Begun {
     pub(crate) results: Results,
 }
 
+impl std::fmt::Debug for Begun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Begun").finish_non_exhaustive()
+    }
+}
+
 /// Compares the folds on disk with the log: drops those of another log, and ends where history is lost that matters.
 ///
 /// # Errors
@@ -106,7 +112,7 @@ impl Journal {
     fn id(&self, store: &Store) -> Result<Option<Uuid>, RunError> {
         for (partition, log) in &self.logs {
             let fold = store.view(*partition).and_then(|view| view.checkpoint()).map_err(state)?;
-            if let Some(id) = log.journal_id.or(fold.and_then(|fold| fold.journal_id)) {
+            if let Some(id) = log.journal_id.or_else(|| fold.and_then(|fold| fold.journal_id)) {
                 return Ok(Some(id));
             }
         }
@@ -131,7 +137,8 @@ async fn drop_others(
                 let newest = newest(bus, *partition, &fold, log).await?;
                 let stake =
                     store.view(*partition).and_then(|view| Stake::of(&view, from, newest, skew_ms)).map_err(state)?;
-                let (first, why, before) = lost.take().unwrap_or((*partition, reason.clone(), Stake::default()));
+                let (first, why, before) =
+                    lost.take().unwrap_or_else(|| (*partition, reason.clone(), Stake::default()));
                 lost = Some((first, why, before.and(stake)));
                 reason
             }

@@ -45,6 +45,12 @@ pub struct Reseed {
     pub reason: String,
 }
 
+impl std::fmt::Debug for Reseed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reseed").finish_non_exhaustive()
+    }
+}
+
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reseeded {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use unrip_bus::Producer;
-use unrip_core::Timestamp;
+use unrip_core::{ModuleRef, Timestamp};
 use unrip_service::{Context, RunError, module};
 
 use super::checks;
@@ -55,24 +55,12 @@ async fn start(
     inputs: mpsc::Sender<Input>,
     hear: mpsc::Sender<Heard>,
 ) -> Result<(Service, Vec<(i32, i64)>), RunError> {
-    if let Some(plan) = config.execute.fail_point {
-        points::arm(plan);
-    }
+    config.execute.fail_point.into_iter().for_each(points::arm);
     let conditions = (ctx.health.condition("module", "loading"), ctx.health.condition("bus", "connecting"));
     let signers = signers(&config)?;
-    let section = config.module.clone();
-    let loaded = tokio::task::block_in_place(|| module::load(&section)?.executor())?;
-    let module = loaded.module_ref().clone();
-    let desk = Desk::start(loaded).map_err(|error| RunError::Software(error.to_string()))?;
+    let (module, desk) = load_module(&config)?;
     conditions.0.met();
-
-    let store = Store::open(&config.execute.store_options()).map_err(state)?;
-    let told = inputs.clone();
-    let writer = Writer::start(store.clone(), move |folded| {
-        // The loop is gone: so is whoever wants to know.
-        let _ = told.blocking_send(Input::Folded(folded));
-    })
-    .map_err(|error| RunError::Software(error.to_string()))?;
+    let (store, writer) = open_store(&config, inputs.clone())?;
 
     let partitions = checks::check(&config.bus, config.execute.demands()).await?;
     let begun = journal::begin(&config.bus, &store, &writer, partitions, config.execute.clock_skew_max_ms).await?;
@@ -99,11 +87,9 @@ async fn start(
     )
     .await?;
 
-    let (bus, from, tail_writer, failed) = (config.bus.clone(), begun.from, writer.clone(), inputs.clone());
-    tokio::spawn(async move {
-        let error = journal::tail(bus, from, begun.journal_id, tail_writer).await;
-        let _ = failed.send(Input::Failed(error)).await;
-    });
+    let tail = journal::tail(config.bus.clone(), begun.from, begun.journal_id, writer.clone());
+    let failed = inputs.clone();
+    tokio::spawn(async move { failed.send(Input::Failed(tail.await)).await });
     let maker = Maker {
         venue: config.service.venue.clone(),
         source: format!("unrip/execute/{}", config.execute.executor_id),
@@ -139,6 +125,23 @@ async fn start(
         ctx,
     };
     Ok((service, begun.ends))
+}
+
+fn load_module(config: &Config) -> Result<(ModuleRef, Desk), RunError> {
+    let loaded = tokio::task::block_in_place(|| module::load(&config.module)?.executor())?;
+    let module = loaded.module_ref().clone();
+    let desk = Desk::start(loaded).map_err(|error| RunError::Software(error.to_string()))?;
+    Ok((module, desk))
+}
+
+fn open_store(config: &Config, inputs: mpsc::Sender<Input>) -> Result<(Store, Writer), RunError> {
+    let store = Store::open(&config.execute.store_options()).map_err(state)?;
+    let writer = Writer::start(store.clone(), move |folded| {
+        // Fails only when the loop has ended: then no one needs to know.
+        let _ = inputs.blocking_send(Input::Folded(folded));
+    })
+    .map_err(|error| RunError::Software(error.to_string()))?;
+    Ok((store, writer))
 }
 
 fn signers(config: &Config) -> Result<Vec<Arc<dyn Signer>>, RunError> {

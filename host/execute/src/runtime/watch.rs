@@ -32,6 +32,12 @@ pub struct Watch {
     short: BTreeMap<i32, i64>,
 }
 
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
 /// Watches beside the loop until something is wrong, and tells it.
 pub(crate) fn start(bus: &BusConfig, store: &Store, count: i32, failed: mpsc::Sender<Input>) -> Result<(), RunError> {
     let mut watch = Watch::new(bus, store, count)?;

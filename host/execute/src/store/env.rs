@@ -271,7 +271,7 @@ impl Store {
         txn: &'t RoTxn<'_>,
         db: Db,
         prefix: &[u8],
-    ) -> Result<impl Iterator<Item = Result<(&'t [u8], &'t [u8]), StoreError>> + use<'t, '_>, StoreError> {
+    ) -> Result<impl Iterator<Item = Entry<'t>> + use<'t, '_>, StoreError> {
         let found = db.prefix_iter(txn, prefix).map_err(|error| self.error(error))?;
         Ok(found.map(|item| item.map_err(|error| self.error(error))))
     }
@@ -284,6 +284,9 @@ impl Store {
         StoreError::Damaged { dir: self.dir.to_path_buf(), reason }
     }
 }
+
+/// A key and its value, while the transaction lasts.
+type Entry<'t> = Result<(&'t [u8], &'t [u8]), StoreError>;
 
 fn map_error(dir: &Path, map_bytes: usize, error: heed::Error) -> StoreError {
     let dir = dir.to_path_buf();

@@ -66,6 +66,12 @@ pub struct LinkParts<'a> {
     pub shutdown: CancellationToken,
 }
 
+impl std::fmt::Debug for LinkParts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkParts").finish_non_exhaustive()
+    }
+}
+
 impl Link {
     /// Opens the way to the venue: the module says which websocket to keep and what to ask.
     pub async fn open(parts: LinkParts<'_>, heard: mpsc::Sender<Heard>) -> Result<Self, RunError> {

@@ -1,4 +1,13 @@
 //! The store, the signer and the loss of a journal, each on the real thing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 
 #[path = "../../../protocol/tests/common/mod.rs"]
 mod common;

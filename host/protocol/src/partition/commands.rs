@@ -65,7 +65,7 @@ impl Partition {
             self.end(id, duplicate_key(&owner, now), now, effects);
         } else if late {
             self.end(id, never_claimed(now), now, effects);
-        } else if let Some((code, reason)) = refusal.or(limit.map(|(code, reason)| (code.to_owned(), reason))) {
+        } else if let Some((code, reason)) = refusal.or_else(|| limit.map(|(code, reason)| (code.to_owned(), reason))) {
             self.end(id, refused(code, reason), now, effects);
         } else if self.embargo_until.is_some_and(|until| now < until) {
             self.set_stage(&id, Stage::Waiting(now.plus_millis(self.timing.prepare_retry_ms)));

@@ -126,7 +126,7 @@ impl Partition {
             Some(open) if matches!(open.stage, Stage::Claiming { .. }) && fence_offset == own => {
                 // The store may be ahead of this event: a newer fence in it forbids what the event would allow.
                 let newest = store.fence(&self.venue)?;
-                if !newest.is_some_and(|fence| fence.event_id == event_id) {
+                if newest.is_none_or(|fence| fence.event_id != event_id) {
                     return Ok(());
                 }
                 if now < open.head.dispatch_by {

@@ -63,18 +63,14 @@ impl Process<'_> {
                 let noted = self.entry(&head.id).and_then(|entry| entry.decision);
                 self.adopt(head, fence_offset, noted, "decision");
             }
-            Effect::AppendEvidence { id, ending, .. } => {
-                if !self.is(Mutant::AnswerAfterFenceForgotten) {
-                    self.fly(Uuid::nil(), Fact::Evidence { id }, Some(ending.status), "");
-                }
+            Effect::AppendEvidence { id, ending, .. } if !self.is(Mutant::AnswerAfterFenceForgotten) => {
+                self.fly(Uuid::nil(), Fact::Evidence { id }, Some(ending.status), "");
             }
             Effect::AppendSkip { offset, fence_offset, code, .. } => {
                 self.fly(Uuid::nil(), Fact::Skip { command_offset: offset, fence_offset }, None, code);
             }
-            Effect::Resolve(id) => {
-                if !self.instead_of_asking(id) {
-                    self.executor.host.asking.insert(id);
-                }
+            Effect::Resolve(id) if !self.instead_of_asking(id) => {
+                self.executor.host.asking.insert(id);
             }
             Effect::Publish(_) => {
                 if let Some(publisher) = &mut self.executor.host.publisher {

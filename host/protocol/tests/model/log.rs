@@ -141,7 +141,7 @@ impl Reading {
     /// Whether the journal holds this command, with this content.
     pub fn holds(&self, head: &Head) -> bool {
         let is = |valid: &&Valid| valid.head.id == head.id;
-        let held = self.claims.iter().find(is).or(self.outcomes.iter().find(is));
+        let held = self.claims.iter().find(is).or_else(|| self.outcomes.iter().find(is));
         held.is_some_and(|valid| valid.head.content_hash == head.content_hash)
     }
 }

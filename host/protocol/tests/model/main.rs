@@ -7,7 +7,15 @@
 //!   so many states are generated over all worlds, and counted world by world.
 //! - `UNRIP_MODEL_SEEDS=1000000 cargo test --workspace --test model walks`: that many walks;
 //!   `UNRIP_MODEL_SEED=17 cargo test --workspace --test model walks -- --nocapture` replays one.
-
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 #![allow(unreachable_pub, reason = "a test of its own")]
 
 mod actions;

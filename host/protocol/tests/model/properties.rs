@@ -142,8 +142,9 @@ fn fenced_claims(_: &World, state: &State) -> bool {
     folds(state).all(|fold| {
         fold.entries().filter_map(|entry| Some((&entry.head.venue, entry.claim?))).all(|(venue, claim)| {
             let before = &state.log.records[..usize::try_from(claim.offset).unwrap()];
-            let fences = before.iter().filter(|record| matches!(record.placed.fact, Fact::Fence));
-            let newest = fences.filter(|fence| fence.placed.venue == *venue).last();
+            let newest = before
+                .iter()
+                .rfind(|record| matches!(record.placed.fact, Fact::Fence) && record.placed.venue == *venue);
             newest.is_some_and(|fence| fence.placed.offset == claim.fence_offset)
         })
     })

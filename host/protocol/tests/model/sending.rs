@@ -31,7 +31,7 @@ impl Process<'_> {
 
     pub fn sign(&mut self, id: &CommandId) {
         let folded = i64::try_from(self.executor.folded).unwrap();
-        if !self.state.log.reading.claim(id).is_some_and(|claim| claim.offset < folded) {
+        if self.state.log.reading.claim(id).is_none_or(|claim| claim.offset >= folded) {
             self.state.wrong = self.state.wrong.or(Some(UNCLAIMED));
         }
     }

@@ -179,7 +179,12 @@ pub fn walked(seed: u64) -> World {
         4 => plain(4),
         _ => plain(2),
     };
-    World { slow: seed % 4 != 0, can_ask: seed % 5 != 0, wants: &[], ..world("walk", topic, 3, budget) }
+    World {
+        slow: !seed.is_multiple_of(4),
+        can_ask: !seed.is_multiple_of(5),
+        wants: &[],
+        ..world("walk", topic, 3, budget)
+    }
 }
 
 /// Few things at once, so that what needs one certain order of them is met more often.
@@ -189,5 +194,5 @@ pub fn hunted(seed: u64) -> World {
         1 => Budget { steals: 2, crashes: 1, ..NOTHING },
         _ => Budget { steals: 1, crashes: 1, node_losses: 1, ..NOTHING },
     };
-    World { slow: seed % 2 != 0, wants: &[], ..world("hunt", plain(1), 3, budget) }
+    World { slow: !seed.is_multiple_of(2), wants: &[], ..world("hunt", plain(1), 3, budget) }
 }

@@ -65,6 +65,12 @@ pub struct Client {
     stamped: Arc<AtomicI64>,
 }
 
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
 impl Client {
     /// A client for the endpoints among `granted`. It follows no redirect and uses no proxy: it sends where the
     /// configuration says, and only there.

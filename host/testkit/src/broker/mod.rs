@@ -54,12 +54,24 @@ pub struct BrokerChoice {
     pub progress: Option<Progress>,
 }
 
+impl std::fmt::Debug for BrokerChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BrokerChoice").finish_non_exhaustive()
+    }
+}
+
 /// A broker that runs until dropped. A child process: it ends with this process, however that ends.
 pub struct Broker {
     bootstrap: String,
     description: String,
     kind: Option<Kind>,
     program: Option<Program>,
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker").finish_non_exhaustive()
+    }
 }
 
 /// A program that was started here.

@@ -96,7 +96,7 @@ impl Chain {
             .iter()
             .rev()
             .find(|(from, _)| *from <= height)
-            .or(self.salts.first())
+            .or_else(|| self.salts.first())
             .map_or([0; 4], |(_, salt)| *salt)
     }
 

@@ -111,7 +111,7 @@ mod tests {
         for text in run(3) {
             let frame: Value = serde_json::from_str(&text).unwrap();
             flat += usize::from(frame["method"] == "subscribe");
-            let data = frame["params"].get("data").unwrap_or(&frame["params"]);
+            let data = frame["params"].get("data").unwrap_or_else(|| &frame["params"]);
             let sides = [data.get("exact_amount_in"), data.get("exact_amount_out")];
             assert_eq!(sides.iter().flatten().count(), 1);
             given += usize::from(sides[0].is_some());

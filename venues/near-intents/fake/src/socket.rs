@@ -62,6 +62,7 @@ async fn connection(venue: Arc<Venue>, stream: TcpStream) {
     let config =
         WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES_MAX)).max_frame_size(Some(MESSAGE_BYTES_MAX));
     let token = venue.config.token.clone();
+    #[allow(clippy::result_large_err, reason = "tungstenite's callback returns its response")]
     let callback = move |request: &Request, response: Response| admit(&token, request, response);
     let handshake = tokio_tungstenite::accept_hdr_async_with_config(stream, callback, Some(config));
     let Ok(Ok(socket)) = tokio::time::timeout(HANDSHAKE_TIME_MAX, handshake).await else { return };

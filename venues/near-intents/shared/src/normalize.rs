@@ -104,7 +104,7 @@ fn demand(quote: Quote, raw: &[u8]) -> Result<Demand, Reason> {
         attributes.push(("min_wait_ms".to_owned(), min_wait_ms.to_string()));
     }
     let trusted = &data.trusted_metadata;
-    if let Some(partner) = data.metadata.partner_id.text().or(trusted.partner_id.text()) {
+    if let Some(partner) = data.metadata.partner_id.text().or_else(|| trusted.partner_id.text()) {
         attributes.push(("partner_id".to_owned(), partner.to_owned()));
     }
     if let Scalar::Bool(included) = data.protocol_fee_included {

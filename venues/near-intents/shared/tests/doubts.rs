@@ -1,6 +1,13 @@
 //! A doubt from its first question to its end, against answers good, missing, late, foreign and malformed.
-
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 
 use near_intents_shared::chain::Response;
 use near_intents_shared::execute::Config;

@@ -1,6 +1,13 @@
 //! Whatever the bytes: one way for each frame, never a panic, and nothing definite out of nonsense.
-
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 
 use near_intents_shared::chain::Response;
 use near_intents_shared::execute;

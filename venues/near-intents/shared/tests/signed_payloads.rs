@@ -1,6 +1,13 @@
 //! Published signed payloads: our pre-image has their hash, and the signatures verify or do not as published.
-
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests fail a test by panicking and say what they do"
+)]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -239,7 +239,7 @@ pub(crate) async fn post(url: &str, body: &Value) -> (u16, Value) {
     tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(body).unwrap_or(Value::String(body.into())))
+    (status, serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.into())))
 }
 
 /// A view call at a block (`{"finality": …}` or `{"block_id": …}`); gives the value and the height it was asked at.
