@@ -3,14 +3,24 @@
 use std::process::ExitCode;
 
 use unrip_execute::points::Point;
-use unrip_service::run::Mode;
+use unrip_service::run::{Extras, Listing, Mode, main_with};
+
+/// What the program can do besides: the cure for a lost journal, and for kill campaigns the points that it has.
+const EXTRAS: Extras = Extras {
+    mode: Some(Mode {
+        option: "reseed-journal",
+        value: "WHO: WHY",
+        help: "Write back to a lost journal what this executor's state still knows, and exit; stop all executors before",
+    }),
+    listing: Some(Listing {
+        option: "points",
+        help: "Print the named points at which a drill can end or stop this process, and exit",
+        text: points,
+    }),
+};
 
 fn main() -> ExitCode {
-    // For kill campaigns: this very program says which points it has.
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == "--points") {
-        return print_points();
-    }
-    unrip_service::run::main_with_mode("execute", RESEED, |config, context, reseed| async move {
+    main_with("execute", EXTRAS, |config, context, reseed| async move {
         match reseed {
             Some(reason) => unrip_execute::runtime::reseed::run(config, context, reason).await,
             None => unrip_execute::runtime::run(config, context).await,
@@ -18,15 +28,6 @@ fn main() -> ExitCode {
     })
 }
 
-/// The cure for a lost journal.
-const RESEED: Mode = Mode {
-    option: "--reseed-journal",
-    value: "WHO: WHY",
-    help: "write back to a lost journal what this executor's state still knows, and exit; stop all executors before",
-};
-
-#[allow(clippy::print_stdout, reason = "the list is what was asked for")]
-fn print_points() -> ExitCode {
-    Point::ALL.iter().for_each(|point| println!("{point}"));
-    ExitCode::SUCCESS
+fn points() -> String {
+    Point::ALL.iter().map(|point| format!("{point}\n")).collect()
 }

@@ -123,7 +123,7 @@ async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
     topics::ensure(&bus, &topics::venue_topics(VENUE, &["quote".into()], &[], PARTITIONS)).await.unwrap();
     let relay = Relay::start().await;
     let dir = tempfile::tempdir().unwrap();
-    let context = Context::for_tests("ingest");
+    let context = Context::of("ingest");
     let running = unrip_ingest::run(config(&brokers, &relay.url(), dir.path()), context.clone());
     let run = id::sha256_hex(relay.url().as_bytes())[..8].to_owned() + &context.ids.connection_id(context.clock.now());
     let quotes: Vec<String> = (0..4).map(|n| quote(&format!("{run}-{n}"))).collect();
@@ -225,14 +225,14 @@ async fn waits_for_a_broker_as_long_as_it_is_told() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let mut config = config(&nobody.to_string(), &relay.url(), dir.path());
     config.service.start_timeout_ms = Some(50);
-    let context = Context::for_tests("ingest");
+    let context = Context::of("ingest");
     let ended = unrip_ingest::run(config.clone(), context.clone()).await;
     assert!(matches!(ended, Err(RunError::Unavailable(_))), "{ended:?}");
     assert!(!context.health.readiness().ready);
 
     // Without a bound it waits, and stops when it is told.
     config.service.start_timeout_ms = None;
-    let context = Context::for_tests("ingest");
+    let context = Context::of("ingest");
     let stop = async {
         while !context.health.readiness().met.contains(&"module") {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -253,7 +253,7 @@ async fn loses_nothing_while_the_broker_is_away() {
     topics::ensure(&bus, &topics::venue_topics(VENUE, &["quote".into()], &[], PARTITIONS)).await.unwrap();
     let relay = Relay::start().await;
     let dir = tempfile::tempdir().unwrap();
-    let context = Context::for_tests("ingest");
+    let context = Context::of("ingest");
     let running = unrip_ingest::run(config(&brokers, &relay.url(), dir.path()), context.clone());
     let written = async |records: usize| {
         let line = format!("unrip_records_produced_total{{topic=\"raw.near_intents.quote\"}} {records}\n");

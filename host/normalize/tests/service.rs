@@ -84,7 +84,7 @@ async fn turns_raw_records_into_canonical_records_and_dead_letters() {
         component.display()
     );
     let config: Config = config::parse("test.toml", &text, Path::new("/"), &[]).unwrap();
-    let context = Context::for_tests("normalize");
+    let context = Context::of("normalize");
     let task = tokio::spawn(unrip_normalize::run(config, context.clone()));
 
     let good = raw(&venue, 1, FRAME.as_bytes());

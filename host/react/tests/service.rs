@@ -108,7 +108,7 @@ async fn turns_configured_demands_into_commands_and_counts_the_rest() {
         component.display()
     );
     let config: Config = config::parse("test.toml", &text, Path::new("/"), &[]).unwrap();
-    let context = Context::for_tests("react");
+    let context = Context::of("react");
     let task = tokio::spawn(unrip_react::run(config, context.clone()));
 
     let usdt = "nep141:usdt.tether-token.near";

@@ -105,7 +105,7 @@ impl Bench {
     }
 
     fn run(&self) -> Running {
-        let context = Context::for_tests("test");
+        let context = Context::of("test");
         let setup = Setup {
             bus: self.bus.clone(),
             group: format!("group.{}", self.input),
@@ -290,7 +290,7 @@ async fn stops_when_asked_while_no_broker_was_ever_there() {
         start_timeout_ms: None,
     };
     let echo = || Box::new(Echo { output: "out".into(), calls: Arc::default() });
-    let context = Context::for_tests("test");
+    let context = Context::of("test");
     let (for_task, for_setup) = (context.clone(), setup.clone());
     let task = tokio::spawn(async move { pipeline::run(for_setup, echo(), &for_task).await });
     soon("named", async {
@@ -304,6 +304,6 @@ async fn stops_when_asked_while_no_broker_was_ever_there() {
     soon("stop", task).await.unwrap().unwrap();
 
     let bounded = Setup { start_timeout_ms: Some(200), ..setup };
-    let ended = soon("end", pipeline::run(bounded, echo(), &Context::for_tests("test"))).await;
+    let ended = soon("end", pipeline::run(bounded, echo(), &Context::of("test"))).await;
     assert!(matches!(ended, Err(RunError::Unavailable(_))), "{ended:?}");
 }

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use unrip_bus::{GroupConsumer, GroupEvent, Producer, RevokeGuard};
 use unrip_core::{CommandId, ModuleRef, Timestamp, Uuid};
-use unrip_service::run::begin_anew;
+use unrip_service::run::restart_in_place;
 use unrip_service::{Condition, Context, RunError};
 
 use super::Input;
@@ -136,7 +136,7 @@ impl Service {
         if let Some(step_ms) = self.clock.tick(self.ctx.clock.now(), counter) {
             // librdkafka waits by the clock: after a step its timers stand still or all fire. What was sent is in doubt
             // then, as after a crash.
-            return Err(begin_anew(&format!("the clock stepped by {step_ms} ms")));
+            return Err(restart_in_place(&format!("the clock stepped by {step_ms} ms")));
         }
         for partition in self.slots.keys().copied().collect::<Vec<_>>() {
             self.step(partition, Event::Tick)?;

@@ -165,6 +165,7 @@ fn other_keys_read_a_variable_by_their_type() {
         ("UNRIP_MODULE_WEBSOCKET", "[\"ws\", \"rpc\"]"),
         ("UNRIP_MODULE__CONFIG__COUNT", "7"),
         ("UNRIP_MODULE__CONFIG__WORD", "seven"),
+        ("UNRIP_MODULE__CONFIG__MARK", "7#x"),
     ];
     let read = kinds(&env).unwrap();
     assert_eq!(read.bus.isolation, Some(unrip_bus::Isolation::ReadCommitted));
@@ -173,6 +174,10 @@ fn other_keys_read_a_variable_by_their_type() {
     assert_eq!(read.module.websocket, ["ws", "rpc"]);
     assert_eq!(read.module.config["count"].as_integer(), Some(7));
     assert_eq!(read.module.config["word"].as_str(), Some("seven"));
+    assert_eq!(read.module.config["mark"].as_str(), Some("7#x"));
+    for text in ["4711#abc", "7 # x", "7\n", "7\nb = 2", "seven", "", "[7]"] {
+        assert!(kinds(&[("UNRIP_BUS_SHARE", text)]).is_err(), "{text}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::btree_map;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
-use toml::{Table, Value, de::Error};
+use toml::{Value, de::Error};
 
 use super::overlay::{Node, Section, Variable};
 
@@ -45,10 +45,9 @@ impl<'de> MapAccess<'de> for Entries {
 }
 
 impl Variable {
-    /// The text read as TOML, where it is one value of it.
+    /// The text read as TOML, where all of it is one value.
     fn toml(&self) -> Option<Value> {
-        let mut table: Table = toml::from_str(&format!("value = {}", self.text)).ok()?;
-        (table.len() == 1).then(|| table.remove("value")).flatten()
+        self.text.parse().ok()
     }
 
     /// Where the type is free: as the file has it, else TOML if it reads as TOML, and a string if not.
