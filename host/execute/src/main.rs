@@ -22,8 +22,8 @@ const EXTRAS: Extras = Extras {
 fn main() -> ExitCode {
     main_with("execute", EXTRAS, |config, context, reseed| async move {
         match reseed {
-            Some(reason) => unrip_execute::runtime::reseed::run(config, context, reason).await,
-            None => unrip_execute::runtime::run(config, context).await,
+            Some(reason) => unrip_execute::start::reseed::run(config, context, reason).await,
+            None => unrip_execute::start::run(config, context).await,
         }
     })
 }

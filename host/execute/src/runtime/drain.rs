@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use unrip_service::RunError;
 
-use super::Input;
-use super::journal::{state, unavailable};
-use super::service::{Service, TICK};
+use crate::journal::tail::{state, unavailable};
 use crate::points::{Point, reach};
+use crate::runtime::Input;
+use crate::runtime::executor::{Service, TICK};
 use crate::venue::Heard;
 use unrip_protocol::partition::Event;
 
@@ -17,7 +17,7 @@ const LEAVE_WAIT: Duration = Duration::from_secs(5);
 
 impl Service {
     /// Finishes what is in flight or leaves it in doubt, publishes, commits, leaves.
-    pub(super) async fn stop(
+    pub(crate) async fn stop(
         mut self,
         inputs: &mut mpsc::Receiver<Input>,
         heard: &mut mpsc::Receiver<Heard>,
@@ -70,7 +70,7 @@ impl Service {
         Ok(true)
     }
 
-    pub(super) async fn leave(&mut self) {
+    pub(crate) async fn leave(&mut self) {
         let Some(group) = self.group.take() else { return };
         // The member's thread may stand in a revocation: it cannot leave before that is let go.
         self.leaving.clear();

@@ -5,15 +5,15 @@ use unrip_core::event::result::StatusState;
 use unrip_core::{Timestamp, topic};
 use unrip_service::RunError;
 
-use super::publish::Publisher;
-use super::service::Service;
-use super::slot::RunningPublisher;
 use crate::points::{Point, reach};
+use crate::results::publish::Publisher;
+use crate::runtime::executor::Service;
+use crate::runtime::partition::RunningPublisher;
 use unrip_protocol::partition::Effect;
 
 impl Service {
     /// Does one thing. What fails here is tried again by the protocol's own clock, or ends the service.
-    pub(super) fn perform(&mut self, partition: i32, effect: Effect, now: Timestamp) -> Result<(), RunError> {
+    pub(crate) fn perform(&mut self, partition: i32, effect: Effect, now: Timestamp) -> Result<(), RunError> {
         match effect {
             Effect::AppendFence(event_id) => self.append_fence(partition, event_id, now),
             Effect::Activated => self.activated(partition),
@@ -93,6 +93,6 @@ impl Service {
 }
 
 /// The dead letters of this executor's group.
-pub(super) fn group(venue: &str) -> String {
+pub(crate) fn group(venue: &str) -> String {
     topic::group("execute", venue)
 }

@@ -10,23 +10,23 @@ const LATENCY_BOUNDS: (f64, f64, i32) = (0.000_5, 1.15, 66);
 /// What the executor counts.
 #[derive(Clone)]
 pub(crate) struct Metrics {
-    pub(super) results: CounterBy,
-    pub(super) skips: CounterBy,
-    pub(super) statuses: CounterBy,
-    pub(super) chatter: CounterBy,
-    pub(super) fenced: Counter,
+    pub(crate) results: CounterBy,
+    pub(crate) skips: CounterBy,
+    pub(crate) statuses: CounterBy,
+    pub(crate) chatter: CounterBy,
+    pub(crate) fenced: Counter,
     /// From asking for a claim's append to its fold on disk.
     claims: Histogram,
     /// From asking for a fence's append to the partition being active.
     fences: Histogram,
     /// From reading a command to its bytes being handed to a socket.
-    pub(super) handed: Histogram,
-    pub(super) open: Gauge,
-    pub(super) in_doubt: Gauge,
+    pub(crate) handed: Histogram,
+    pub(crate) open: Gauge,
+    pub(crate) in_doubt: Gauge,
 }
 
 impl Metrics {
-    pub(super) fn new(registry: &Registry) -> Self {
+    pub(crate) fn new(registry: &Registry) -> Self {
         let latency = |name: &str, help: &str| {
             let (first, factor, count) = LATENCY_BOUNDS;
             registry.histogram(name, help, (0..count).map(|n| first * factor.powi(n)))
@@ -46,7 +46,7 @@ impl Metrics {
     }
 
     /// An own record came back from the log.
-    pub(super) fn came_back(&self, fact: &Fact, seconds: f64) {
+    pub(crate) fn came_back(&self, fact: &Fact, seconds: f64) {
         match fact {
             Fact::Claim { .. } => self.claims.observe(seconds),
             Fact::Fence => self.fences.observe(seconds),

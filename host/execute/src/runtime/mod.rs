@@ -1,32 +1,13 @@
 //! The loop that joins the protocol to the bus, the disk and the venue. One task steps every partition; everything
 //! slow runs beside it and comes back as an input.
 
-mod appends;
-pub mod checks;
-mod commands;
-mod dispatch;
-mod doubts;
 mod drain;
-mod effects;
-mod endings;
-mod gates;
-mod group;
-mod index;
-pub mod journal;
-mod loss;
-mod metrics;
-mod publish;
-mod records;
-mod recover;
-pub mod reseed;
-mod results;
-mod service;
-mod slot;
-mod start;
-mod statements;
-pub mod watch;
-
-pub use start::run;
+pub(crate) mod effects;
+pub(crate) mod executor;
+pub(crate) mod gates;
+pub(crate) mod membership;
+pub(crate) mod metrics;
+pub(crate) mod partition;
 
 use unrip_core::CommandId;
 use unrip_engine::executor::Action;

@@ -1,5 +1,9 @@
 //! Starting in order: keys, module, state, topics, journal, kill switch, venue; then the loop.
 
+pub(crate) mod loss;
+pub mod reseed;
+pub mod topics;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,19 +14,19 @@ use unrip_bus::Producer;
 use unrip_core::{ModuleRef, Timestamp};
 use unrip_service::{Context, RunError, module};
 
-use super::checks;
-use super::doubts::ROUNDS_AT_ONCE_MAX;
-use super::gates::Gates;
-use super::journal::{self, state, unavailable};
-use super::metrics::Metrics;
-use super::records::Maker;
-use super::results;
-use super::service::Service;
-use super::watch;
-use super::{INPUTS_WAITING_MAX, Input};
+use crate::command::doubts::ROUNDS_AT_ONCE_MAX;
 use crate::config::{Config, Scheme};
+use crate::journal::records::Maker;
+use crate::journal::tail::{self as journal, state, unavailable};
+use crate::journal::watch;
 use crate::points;
+use crate::results::follow as results;
+use crate::runtime::executor::Service;
+use crate::runtime::gates::Gates;
+use crate::runtime::metrics::Metrics;
+use crate::runtime::{INPUTS_WAITING_MAX, Input};
 use crate::signer::{Nep413Signer, Signer, load_seed};
+use crate::start::topics as checks;
 use crate::store::{Store, Writer};
 use crate::venue::{Desk, Heard, Link, LinkParts};
 use unrip_protocol::clock::ClockSense;

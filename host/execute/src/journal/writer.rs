@@ -8,19 +8,19 @@ use unrip_core::event::result::{EvidenceKind, ResultStatus, StatusState};
 use unrip_core::{CommandId, Payload, Timestamp, Uuid};
 use unrip_service::RunError;
 
-use super::commands::find_signer;
-use super::records::evidence;
-use super::service::Service;
-use super::slot::{Held, Mark};
-use super::statements::shortened;
+use crate::command::intake::find_signer;
+use crate::command::statements::shortened;
+use crate::journal::records::evidence;
 use crate::points::{Point, reach};
+use crate::runtime::executor::Service;
+use crate::runtime::partition::{Held, Mark};
 use unrip_protocol::fold::{FoldView, Head};
 use unrip_protocol::partition::{Ending, Known};
 
 impl Service {
-    pub(super) fn append_fence(&mut self, partition: i32, event_id: Uuid, now: Timestamp) -> Result<(), RunError> {
+    pub(crate) fn append_fence(&mut self, partition: i32, event_id: Uuid, now: Timestamp) -> Result<(), RunError> {
         let journal_id =
-            self.store.view(partition).and_then(|view| view.checkpoint()).map_err(super::journal::state)?;
+            self.store.view(partition).and_then(|view| view.checkpoint()).map_err(crate::journal::tail::state)?;
         let fence = JournalFence {
             partition,
             partition_count: self.partitions,
@@ -38,7 +38,7 @@ impl Service {
         Ok(())
     }
 
-    pub(super) fn append_claim(
+    pub(crate) fn append_claim(
         &mut self,
         partition: i32,
         id: CommandId,
@@ -72,7 +72,7 @@ impl Service {
         Ok(())
     }
 
-    pub(super) fn append_outcome(
+    pub(crate) fn append_outcome(
         &mut self,
         partition: i32,
         head: Head,
@@ -93,7 +93,8 @@ impl Service {
         now: Timestamp,
     ) -> Result<(), RunError> {
         let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&head.id)) else { return Ok(()) };
-        let entry = self.store.view(partition).and_then(|view| view.entry(&head.id)).map_err(super::journal::state)?;
+        let entry =
+            self.store.view(partition).and_then(|view| view.entry(&head.id)).map_err(crate::journal::tail::state)?;
         let claim_holds_it = entry.is_some_and(|entry| entry.claim.is_some());
         // Prepared and never claimed: no action stands behind this outcome.
         let digest = held.claimed.as_ref().filter(|_| claim_holds_it).map(|claimed| claimed.digest.clone());
@@ -116,7 +117,7 @@ impl Service {
         Ok(())
     }
 
-    pub(super) fn adopt_evidence(
+    pub(crate) fn adopt_evidence(
         &mut self,
         partition: i32,
         head: Head,
@@ -124,7 +125,7 @@ impl Service {
         now: Timestamp,
     ) -> Result<(), RunError> {
         let noted =
-            self.store.view(partition).and_then(|view| view.evidence(&head.id)).map_err(super::journal::state)?;
+            self.store.view(partition).and_then(|view| view.evidence(&head.id)).map_err(crate::journal::tail::state)?;
         let Some(noted) = noted else { return Ok(()) };
         let said = noted.evidence;
         let known =
@@ -134,7 +135,7 @@ impl Service {
         self.append_outcome(partition, head, fence_offset, ending, now)
     }
 
-    pub(super) fn adopt_decision(
+    pub(crate) fn adopt_decision(
         &mut self,
         partition: i32,
         head: Head,
@@ -142,7 +143,7 @@ impl Service {
         now: Timestamp,
     ) -> Result<(), RunError> {
         let decided =
-            self.store.view(partition).and_then(|view| view.decision(&head.id)).map_err(super::journal::state)?;
+            self.store.view(partition).and_then(|view| view.decision(&head.id)).map_err(crate::journal::tail::state)?;
         let Some(decided) = decided else { return Ok(()) };
         let positive = decided.status == ResultStatus::Executed;
         if !positive && now < head.deadline.plus_millis(self.config.execute.clock_skew_max_ms) {
@@ -160,7 +161,7 @@ impl Service {
         self.append_outcome_after(status, partition, head, fence_offset, ending, now)
     }
 
-    pub(super) fn append_evidence(
+    pub(crate) fn append_evidence(
         &self,
         partition: i32,
         id: CommandId,
@@ -184,7 +185,7 @@ impl Service {
         Ok(())
     }
 
-    pub(super) fn append_skip(&self, partition: i32, skip: JournalSkip, now: Timestamp) -> Result<(), RunError> {
+    pub(crate) fn append_skip(&self, partition: i32, skip: JournalSkip, now: Timestamp) -> Result<(), RunError> {
         // The same letter goes with each attempt, and it goes first: nothing is passed over without one.
         let letter = self.slots.get(&partition).and_then(|slot| slot.dead.get(&skip.command_offset)).cloned();
         let key = skip.command_id.map_or_else(|| "skip".to_owned(), |id| id.to_string());
@@ -193,7 +194,7 @@ impl Service {
         Ok(())
     }
 
-    pub(super) fn say_status(
+    pub(crate) fn say_status(
         &self,
         partition: i32,
         id: CommandId,
@@ -270,6 +271,6 @@ fn reach_acked(what: &str) {
     }
 }
 
-pub(super) fn encode(error: serde_json::Error) -> RunError {
+pub(crate) fn encode(error: serde_json::Error) -> RunError {
     RunError::Software(format!("a record could not be encoded: {error}"))
 }

@@ -7,18 +7,18 @@ use unrip_core::envelope::AnyEnvelope;
 use unrip_core::{Timestamp, topic};
 use unrip_service::RunError;
 
-use super::effects::group;
-use super::journal::{patiently, record_at, state, unavailable};
-use super::service::Service;
-use super::slot::Slot;
+use crate::journal::tail::{patiently, record_at, state, unavailable};
 use crate::points::{Point, reach};
+use crate::runtime::effects::group;
+use crate::runtime::executor::Service;
+use crate::runtime::partition::Slot;
 use unrip_protocol::partition::{Assignment, Event, Partition};
 
 /// Commands in one batch.
 const BATCH_RECORDS_MAX: usize = 64;
 
 impl Service {
-    pub(super) fn join(&self) -> Result<GroupConsumer, RunError> {
+    pub(crate) fn join(&self) -> Result<GroupConsumer, RunError> {
         let mut options = GroupOptions::new(group(&self.maker.venue), vec![topic::EXECUTE_TRADE.to_owned()]);
         // Nothing is read before the fence is: the loop seeks and resumes.
         options.start = Start::Held;
@@ -30,7 +30,7 @@ impl Service {
     }
 
     /// Takes an event of the group.
-    pub(super) async fn grouped(&mut self, event: GroupEvent) -> Result<(), RunError> {
+    pub(crate) async fn grouped(&mut self, event: GroupEvent) -> Result<(), RunError> {
         match event {
             GroupEvent::Assigned(partitions) => {
                 self.joined.met();
@@ -114,7 +114,7 @@ impl Service {
     }
 
     /// Begins to read commands. The loop does not wait for it: a revocation that waits for the loop holds up the answer.
-    pub(super) fn start_reading(&self, partition: i32, next: i64) {
+    pub(crate) fn start_reading(&self, partition: i32, next: i64) {
         let Some(group) = &self.group else { return };
         let begun = group.begin_at(topic::EXECUTE_TRADE, partition, next);
         tokio::spawn(async move {
@@ -126,7 +126,7 @@ impl Service {
     }
 
     /// Holds reading of partitions with too many commands in hand, and lets it go on later.
-    pub(super) fn hold_back(&mut self) {
+    pub(crate) fn hold_back(&mut self) {
         let Some(group) = &self.group else { return };
         let max = self.config.execute.commands_open_max;
         for (partition, slot) in &mut self.slots {
@@ -142,7 +142,7 @@ impl Service {
     }
 
     /// Lets partitions go whose drain is done or has taken too long.
-    pub(super) async fn let_go(&mut self) -> Result<(), RunError> {
+    pub(crate) async fn let_go(&mut self) -> Result<(), RunError> {
         let now = self.now();
         let mut waiting = Vec::new();
         for (partitions, until, guard) in std::mem::take(&mut self.leaving) {
@@ -162,11 +162,11 @@ impl Service {
         Ok(())
     }
 
-    pub(super) fn drained(&self, partitions: &[i32]) -> bool {
+    pub(crate) fn drained(&self, partitions: &[i32]) -> bool {
         partitions.iter().filter_map(|partition| self.slots.get(partition)).all(|slot| slot.core.is_drained())
     }
 
-    pub(super) fn release(&mut self, partitions: &[i32]) {
+    pub(crate) fn release(&mut self, partitions: &[i32]) {
         for partition in partitions {
             self.commits.remove(partition);
             if let Some(slot) = self.slots.get_mut(partition) {
@@ -176,7 +176,7 @@ impl Service {
     }
 
     /// Commits what the journal holds. A failure loses nothing: the records are read again.
-    pub(super) async fn commit(&mut self) {
+    pub(crate) async fn commit(&mut self) {
         let offsets: Vec<_> = std::mem::take(&mut self.commits)
             .into_iter()
             .map(|(partition, offset)| (topic::EXECUTE_TRADE.to_owned(), partition, offset))

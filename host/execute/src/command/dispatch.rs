@@ -6,17 +6,17 @@ use unrip_core::{CommandId, Timestamp};
 use unrip_engine::executor::ExecuteTrade;
 use unrip_service::clock::Clock;
 
-use super::Input;
-use super::commands::find_signer;
-use super::gates::Gates;
-use super::service::Service;
+use crate::command::intake::find_signer;
 use crate::points::{Point, reach};
+use crate::runtime::Input;
+use crate::runtime::executor::Service;
+use crate::runtime::gates::Gates;
 use crate::venue::{Order, Outcome, Stop};
 use unrip_protocol::partition::SendEnd;
 
 impl Service {
     /// Sends a claimed action, beside the loop.
-    pub(super) fn dispatch(&self, partition: i32, id: CommandId) {
+    pub(crate) fn dispatch(&self, partition: i32, id: CommandId) {
         let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return };
         reach(Point::ClaimFolded);
         let payload = &held.cause.command.payload;

@@ -13,8 +13,8 @@ use unrip_core::event::result::TradeResult;
 use unrip_core::{CommandId, Payload, topic};
 use unrip_service::RunError;
 
-use super::Input;
-use super::journal::{patiently, state, unavailable};
+use crate::journal::tail::{patiently, state, unavailable};
+use crate::runtime::Input;
 use crate::store::{Store, Writer};
 
 /// How long the past of the topic may be silent before it counts as read: its end may be markers of transactions.

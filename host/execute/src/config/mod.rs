@@ -12,7 +12,7 @@ use unrip_service::config::{ConfigPath, CredentialSlots, Endpoints, ModuleSectio
 pub use limits::{AssetSection, Inventory, LimitsSection};
 
 use crate::points::FailPoint;
-use crate::runtime::checks::Demands;
+use crate::start::topics::Demands;
 use crate::store::{Keeping, StoreOptions};
 use unrip_protocol::intake::Bounds;
 use unrip_protocol::partition::Timing;

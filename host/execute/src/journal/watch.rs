@@ -9,9 +9,9 @@ use unrip_bus::{Admin, BusConfig, Isolation, LogReader};
 use unrip_core::topic;
 use unrip_service::RunError;
 
-use super::Input;
-use super::checks::{PARTITIONED, describe};
-use super::journal::{made_anew, record_at, state, unavailable};
+use crate::journal::tail::{made_anew, record_at, state, unavailable};
+use crate::runtime::Input;
+use crate::start::topics::{PARTITIONED, describe};
 use crate::store::Store;
 use unrip_protocol::wire;
 

@@ -11,8 +11,8 @@ use unrip_core::event::journal::Reserve;
 use unrip_core::{CommandId, Timestamp, Uuid};
 use unrip_engine::executor::Action;
 
-use super::index::Index;
-use super::records::Cause;
+use crate::command::index::Index;
+use crate::journal::records::Cause;
 use unrip_protocol::book::Book;
 use unrip_protocol::fold::{Fact, Head, Placed};
 use unrip_protocol::limits::Limits;

@@ -9,9 +9,9 @@ use unrip_engine::executor::{Action, ExecuteTrade, FinalStatus, FinalVerdict, La
 use unrip_service::RunError;
 use unrip_service::clock::Clock;
 
-use super::Input;
-use super::service::Service;
 use crate::points::{Point, reach};
+use crate::runtime::Input;
+use crate::runtime::executor::Service;
 use crate::venue::{Desk, Link};
 use unrip_protocol::partition::{Ending, Known, Resolution};
 
@@ -35,7 +35,7 @@ struct Round {
 
 impl Service {
     /// One round of a doubt: the module says what to ask, the host asks, until it decides or wants to wait.
-    pub(super) fn resolve(&self, partition: i32, id: CommandId) {
+    pub(crate) fn resolve(&self, partition: i32, id: CommandId) {
         let Some(round) = self.round(partition, id) else { return };
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
@@ -47,7 +47,7 @@ impl Service {
     }
 
     /// The same questions about a command that was executed: whether it settled, now that its deadline has passed.
-    pub(super) fn follow(&self, partition: i32, id: CommandId) {
+    pub(crate) fn follow(&self, partition: i32, id: CommandId) {
         let Some(round) = self.round(partition, id) else { return };
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
@@ -58,7 +58,7 @@ impl Service {
     }
 
     /// What became of an executed command.
-    pub(super) fn followed(&mut self, partition: i32, id: CommandId, resolution: Resolution) -> Result<(), RunError> {
+    pub(crate) fn followed(&mut self, partition: i32, id: CommandId, resolution: Resolution) -> Result<(), RunError> {
         let now = self.now();
         match resolution {
             Resolution::WaitUntil(at) => {

@@ -6,14 +6,14 @@ use unrip_core::text::cut;
 use unrip_engine::executor::{Statement, Verdict};
 use unrip_service::RunError;
 
-use super::service::Service;
 use crate::points::{Point, reach};
+use crate::runtime::executor::Service;
 use crate::venue::Heard;
 use unrip_protocol::partition::{Ending, Event, Known};
 
 impl Service {
     /// Takes what came from the venue.
-    pub(super) fn heard(&mut self, heard: Heard) -> Result<(), RunError> {
+    pub(crate) fn heard(&mut self, heard: Heard) -> Result<(), RunError> {
         match heard {
             Heard::Closed { connection_id } => {
                 for lost in self.link.take_lost(&connection_id) {
@@ -111,6 +111,6 @@ impl Service {
 /// Bytes of the venue's words that a record keeps.
 const DETAIL_BYTES_MAX: usize = 512;
 
-pub(super) fn shortened(detail: String) -> Option<String> {
+pub(crate) fn shortened(detail: String) -> Option<String> {
     (!detail.is_empty()).then(|| cut(&detail, DETAIL_BYTES_MAX).to_owned())
 }

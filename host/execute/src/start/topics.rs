@@ -9,7 +9,7 @@ use unrip_bus::{Admin, BusConfig, TopicState};
 use unrip_core::topic;
 use unrip_service::RunError;
 
-use super::journal::unavailable;
+use crate::journal::tail::unavailable;
 use unrip_protocol::partition::FENCE_AGAIN_MS;
 
 /// Pause before the broker is asked again.

@@ -7,8 +7,8 @@ use unrip_bus::{BusConfig, Isolation, LogReader, Record};
 use unrip_core::{Timestamp, Uuid, topic};
 use unrip_service::RunError;
 
-use super::loss::{Log, Stake, Verdict, compare, quarantine};
-use super::results::Results;
+use crate::results::follow::Results;
+use crate::start::loss::{Log, Stake, Verdict, compare, quarantine};
 use crate::store::{Checkpoint, LogEnd, LogRecord, Store, Writer};
 use unrip_protocol::wire;
 

@@ -15,12 +15,12 @@ use unrip_core::{CommandId, topic};
 use unrip_service::clock::Clock;
 use unrip_service::{Context, Ids, RunError};
 
-use super::appends::encode;
-use super::checks;
-use super::journal::{Journal, state, unavailable};
-use super::loss::{Log, Verdict, compare};
-use super::records::{Cause, Maker};
 use crate::config::Config;
+use crate::journal::records::{Cause, Maker};
+use crate::journal::tail::{Journal, state, unavailable};
+use crate::journal::writer::encode;
+use crate::start::loss::{Log, Verdict, compare};
+use crate::start::topics as checks;
 use crate::store::{PartitionView, Store, Writer};
 use unrip_protocol::fold::{Entry, FoldView, MemoryFold, apply};
 use unrip_protocol::wire::{self, claimed_command};

@@ -10,11 +10,11 @@ use unrip_core::{CommandId, topic};
 use unrip_service::RunError;
 use unrip_service::clock::Clock;
 
-use super::Input;
-use super::records::Maker;
-use super::results;
 use crate::config::Publish;
+use crate::journal::records::Maker;
 use crate::points::{Point, reach};
+use crate::results::follow as results;
+use crate::runtime::Input;
 use crate::store::{Store, StoreError, Unpublished, Writer};
 
 /// Results that share one transaction at most.

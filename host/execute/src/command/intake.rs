@@ -10,12 +10,12 @@ use unrip_engine::executor::{Action, ExecuteTrade, Refusal};
 use unrip_service::RunError;
 use unrip_service::dead_letter::{self, Reason};
 
-use super::Input;
-use super::effects::group;
-use super::records::Cause;
-use super::service::Service;
-use super::slot::{Claimed, Held};
+use crate::journal::records::Cause;
 use crate::points::{Point, reach};
+use crate::runtime::Input;
+use crate::runtime::effects::group;
+use crate::runtime::executor::Service;
+use crate::runtime::partition::{Claimed, Held};
 use crate::signer::Signer;
 use unrip_protocol::intake::{CommandRecord, Intake, judge};
 use unrip_protocol::limits::{self, Balance, Promise, Refused};
@@ -23,7 +23,7 @@ use unrip_protocol::partition::{Effect, Event, Incoming, Preparation};
 
 impl Service {
     /// Takes a record of the command topic.
-    pub(super) fn command(&mut self, record: Record) -> Result<(), RunError> {
+    pub(crate) fn command(&mut self, record: Record) -> Result<(), RunError> {
         let now = self.now();
         let (partition, offset) = (record.partition, record.offset);
         let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
@@ -71,7 +71,7 @@ impl Service {
         self.perform_all(partition, effects, now)
     }
 
-    pub(super) fn prepare(&self, partition: i32, id: CommandId) {
+    pub(crate) fn prepare(&self, partition: i32, id: CommandId) {
         let Some(held) = self.slots.get(&partition).and_then(|slot| slot.held.get(&id)) else { return };
         reach(Point::PrepareBefore);
         let command = ExecuteTrade::from(&held.cause.command.payload);
@@ -102,7 +102,7 @@ impl Service {
     }
 
     /// Holds the prepared action against the limits, and keeps it if it may be claimed.
-    pub(super) fn admit(
+    pub(crate) fn admit(
         &mut self,
         partition: i32,
         id: CommandId,
@@ -146,6 +146,6 @@ fn reserve((asset, amount): &(String, String)) -> Option<Reserve> {
     Some(Reserve { asset: asset.clone(), amount: amount.parse().ok()? })
 }
 
-pub(super) fn find_signer(signers: &[Arc<dyn Signer>], scheme: &str, account: &str) -> Option<Arc<dyn Signer>> {
+pub(crate) fn find_signer(signers: &[Arc<dyn Signer>], scheme: &str, account: &str) -> Option<Arc<dyn Signer>> {
     signers.iter().find(|signer| signer.scheme() == scheme && signer.account() == account).cloned()
 }

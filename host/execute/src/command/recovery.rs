@@ -9,11 +9,11 @@ use unrip_core::{CommandId, Timestamp};
 use unrip_engine::executor::Action;
 use unrip_service::RunError;
 
-use super::journal::state;
-use super::records::Cause;
-use super::service::Service;
-use super::slot::{Claimed, Held};
+use crate::journal::records::Cause;
+use crate::journal::tail::state;
 use crate::points::{Point, reach};
+use crate::runtime::executor::Service;
+use crate::runtime::partition::{Claimed, Held};
 use crate::store::KeptClaim;
 use unrip_protocol::book::Book;
 use unrip_protocol::fold::{Entry, FoldView};
@@ -25,7 +25,7 @@ const FOLLOWED_MS_MAX: i64 = 120_000;
 
 impl Service {
     /// Takes up what is claimed: open commands to be ended, executed ones to be followed, promises to be counted.
-    pub(super) fn recover_claims(&mut self, partition: i32) -> Result<(), RunError> {
+    pub(crate) fn recover_claims(&mut self, partition: i32) -> Result<(), RunError> {
         if let Some(slot) = self.slots.get_mut(&partition) {
             // The journal holds what is promised; what was only prepared by an earlier owner's turn is not.
             slot.book = Book::default();
@@ -60,7 +60,7 @@ impl Service {
     }
 
     /// Takes up one claim, unless it is in hand.
-    pub(super) fn recover_claim(&mut self, partition: i32, id: &CommandId) -> Result<(), RunError> {
+    pub(crate) fn recover_claim(&mut self, partition: i32, id: &CommandId) -> Result<(), RunError> {
         let view = self.store.view(partition).map_err(state)?;
         let (entry, kept) = (view.entry(id).map_err(state)?, view.claim(id).map_err(state)?);
         drop(view);

@@ -4,9 +4,9 @@ use unrip_core::event::result::{ResultStatus, StatusState};
 use unrip_core::{CommandId, Timestamp};
 use unrip_service::RunError;
 
-use super::journal::state;
-use super::service::Service;
+use crate::journal::tail::state;
 use crate::points::{Point, reach};
+use crate::runtime::executor::Service;
 use unrip_protocol::fold::{Entry, FoldView};
 
 /// Executed commands of one partition that are asked about at a time.
@@ -14,7 +14,7 @@ const FOLLOW_AT_ONCE_MAX: usize = 16;
 
 impl Service {
     /// An outcome is in the log.
-    pub(super) fn ended(&mut self, partition: i32, id: CommandId) -> Result<(), RunError> {
+    pub(crate) fn ended(&mut self, partition: i32, id: CommandId) -> Result<(), RunError> {
         reach(Point::OutcomeFolded);
         let entry = self.store.view(partition).and_then(|view| view.entry(&id)).map_err(state)?;
         let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
@@ -42,7 +42,7 @@ impl Service {
     }
 
     /// News of the settlement: told once.
-    pub(super) fn settlement(
+    pub(crate) fn settlement(
         &mut self,
         partition: i32,
         id: CommandId,
@@ -59,7 +59,7 @@ impl Service {
     }
 
     /// Asks about executed commands whose deadline has passed without news.
-    pub(super) fn follow_due(&mut self) {
+    pub(crate) fn follow_due(&mut self) {
         let now = self.now();
         let mut due = Vec::new();
         for (partition, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.core.is_active()) {

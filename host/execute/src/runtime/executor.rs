@@ -11,14 +11,14 @@ use unrip_core::{CommandId, ModuleRef, Timestamp, Uuid};
 use unrip_service::run::restart_in_place;
 use unrip_service::{Condition, Context, RunError};
 
-use super::Input;
-use super::gates::Gates;
-use super::journal::state;
-use super::metrics::Metrics;
-use super::records::Maker;
-use super::slot::Slot;
 use crate::config::Config;
+use crate::journal::records::Maker;
+use crate::journal::tail::state;
 use crate::points::{Point, reach};
+use crate::runtime::Input;
+use crate::runtime::gates::Gates;
+use crate::runtime::metrics::Metrics;
+use crate::runtime::partition::Slot;
 use crate::signer::Signer;
 use crate::store::{FoldedRecord, Store, Writer};
 use crate::venue::{Desk, Heard, Link};
@@ -27,48 +27,48 @@ use unrip_protocol::limits::Limits;
 use unrip_protocol::partition::{Effect, Event, SendEnd};
 
 /// How often time is told to the protocol.
-pub(super) const TICK: Duration = Duration::from_millis(20);
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 /// Ticks between two commits of offsets (half a second) and between two sweeps (ten seconds).
 const COMMIT_TICKS: u64 = 25;
 const SWEEP_TICKS: u64 = 500;
 
 /// Everything that the loop holds.
 pub(crate) struct Service {
-    pub(super) config: Config,
-    pub(super) ctx: Context,
-    pub(super) incarnation: Uuid,
-    pub(super) partitions: i32,
+    pub(crate) config: Config,
+    pub(crate) ctx: Context,
+    pub(crate) incarnation: Uuid,
+    pub(crate) partitions: i32,
     /// The newest append time of the journal that was read: our clock never counts as earlier.
-    pub(super) newest_append: Timestamp,
-    pub(super) clock: ClockSense,
+    pub(crate) newest_append: Timestamp,
+    pub(crate) clock: ClockSense,
     /// The process's beginning, to count from.
-    pub(super) began: Instant,
-    pub(super) limits: Limits,
+    pub(crate) began: Instant,
+    pub(crate) limits: Limits,
     /// Turns to ask the venue.
-    pub(super) rounds: Arc<Semaphore>,
-    pub(super) store: Store,
-    pub(super) writer: Writer,
-    pub(super) producer: Producer,
-    pub(super) maker: Maker,
-    pub(super) module: ModuleRef,
-    pub(super) desk: Desk,
-    pub(super) link: Link,
-    pub(super) gates: Gates,
-    pub(super) signers: Arc<[Arc<dyn Signer>]>,
-    pub(super) inputs: mpsc::Sender<Input>,
-    pub(super) slots: BTreeMap<i32, Slot>,
-    pub(super) commits: BTreeMap<i32, i64>,
-    pub(super) leaving: Vec<(Vec<i32>, Timestamp, RevokeGuard)>,
-    pub(super) group: Option<GroupConsumer>,
-    pub(super) rejoin: bool,
-    pub(super) joined: Condition,
-    pub(super) stop_publishers: CancellationToken,
-    pub(super) metrics: Metrics,
+    pub(crate) rounds: Arc<Semaphore>,
+    pub(crate) store: Store,
+    pub(crate) writer: Writer,
+    pub(crate) producer: Producer,
+    pub(crate) maker: Maker,
+    pub(crate) module: ModuleRef,
+    pub(crate) desk: Desk,
+    pub(crate) link: Link,
+    pub(crate) gates: Gates,
+    pub(crate) signers: Arc<[Arc<dyn Signer>]>,
+    pub(crate) inputs: mpsc::Sender<Input>,
+    pub(crate) slots: BTreeMap<i32, Slot>,
+    pub(crate) commits: BTreeMap<i32, i64>,
+    pub(crate) leaving: Vec<(Vec<i32>, Timestamp, RevokeGuard)>,
+    pub(crate) group: Option<GroupConsumer>,
+    pub(crate) rejoin: bool,
+    pub(crate) joined: Condition,
+    pub(crate) stop_publishers: CancellationToken,
+    pub(crate) metrics: Metrics,
 }
 
 impl Service {
     /// Folds the journal up to where it ended at start. False if the service is to stop.
-    pub(super) async fn catch_up(
+    pub(crate) async fn catch_up(
         &mut self,
         inputs: &mut mpsc::Receiver<Input>,
         ends: Vec<(i32, i64)>,
@@ -105,7 +105,7 @@ impl Service {
         Ok(true)
     }
 
-    pub(super) async fn work(
+    pub(crate) async fn work(
         &mut self,
         inputs: &mut mpsc::Receiver<Input>,
         heard: &mut mpsc::Receiver<Heard>,
@@ -173,11 +173,11 @@ impl Service {
     }
 
     /// The time that counts: never earlier than the newest append that was read.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.ctx.clock.now().max(self.newest_append)
     }
 
-    pub(super) fn input(&mut self, input: Input) -> Result<(), RunError> {
+    pub(crate) fn input(&mut self, input: Input) -> Result<(), RunError> {
         match input {
             Input::Folded(records) => {
                 for record in records.map_err(state)? {
@@ -224,7 +224,7 @@ impl Service {
     }
 
     /// Tells the gates the time that counts, and whether the clock is in doubt.
-    pub(super) fn tell_time(&self) {
+    pub(crate) fn tell_time(&self) {
         if self.gates.set_clock(self.clock.doubt().is_some(), self.newest_append) {
             match self.clock.doubt() {
                 Some(doubt) => tracing::error!(doubt, "the clock is in doubt: nothing is sent"),
@@ -234,14 +234,14 @@ impl Service {
     }
 
     /// Steps one partition and does what it wants done.
-    pub(super) fn step(&mut self, partition: i32, event: Event) -> Result<(), RunError> {
+    pub(crate) fn step(&mut self, partition: i32, event: Event) -> Result<(), RunError> {
         let now = self.now();
         let effects = self.decide(partition, event, now)?;
         self.perform_all(partition, effects, now)
     }
 
     /// Steps one partition; the gate follows its phase at once.
-    pub(super) fn decide(&mut self, partition: i32, event: Event, now: Timestamp) -> Result<Vec<Effect>, RunError> {
+    pub(crate) fn decide(&mut self, partition: i32, event: Event, now: Timestamp) -> Result<Vec<Effect>, RunError> {
         let Some(slot) = self.slots.get_mut(&partition) else { return Ok(Vec::new()) };
         let view = self.store.view(partition).map_err(state)?;
         let before = slot.core.may_dispatch();
@@ -253,7 +253,7 @@ impl Service {
         Ok(effects)
     }
 
-    pub(super) fn perform_all(&mut self, partition: i32, effects: Vec<Effect>, now: Timestamp) -> Result<(), RunError> {
+    pub(crate) fn perform_all(&mut self, partition: i32, effects: Vec<Effect>, now: Timestamp) -> Result<(), RunError> {
         for effect in effects {
             self.perform(partition, effect, now)?;
         }

@@ -1,0 +1,6 @@
+//! The journal on the bus: what this executor appends to it, and what it reads from it.
+
+pub(crate) mod records;
+pub mod tail;
+pub mod watch;
+pub(crate) mod writer;

@@ -1,0 +1,4 @@
+//! Results on the bus: each published once, and what others published.
+
+pub(crate) mod follow;
+pub(crate) mod publish;
