@@ -41,6 +41,10 @@ impl RoleConfig for Config {
         &self.service
     }
 
+    fn bus(&self) -> &BusConfig {
+        &self.bus
+    }
+
     fn check(&self) -> Result<(), String> {
         if !(0..=3_600_000).contains(&self.audit.grace_ms) {
             return Err(format!("audit.grace_ms is {}, must be between 0 and 3600000", self.audit.grace_ms));

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::BaseProducer;
 use serde::Deserialize;
 
 use crate::Error;
@@ -66,6 +68,32 @@ impl BusConfig {
     /// A bus at these brokers, everything else by default.
     pub fn at(brokers: impl Into<String>) -> Self {
         Self { brokers: brokers.into(), ..Self::default() }
+    }
+
+    /// Tries the settings on a client, without asking a broker: what this build cannot do is found before anything
+    /// starts.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] with the setting; where the build lacks TLS or SASL, it says so.
+    pub fn check(&self) -> Result<(), Error> {
+        let client: Result<BaseProducer, KafkaError> = self.client(&[])?.create();
+        client.map(drop).map_err(|error| match Error::from_kafka("check", "", &error) {
+            Error::Configuration { setting, reason } => {
+                let secured =
+                    ["security.protocol", "ssl.", "sasl.", "client"].iter().any(|name| setting.starts_with(name));
+                let lacks = secured && self.is_secured() && !cfg!(feature = "tls");
+                let cure =
+                    if lacks { "; this build has no TLS and no SASL: use one with the feature `tls`" } else { "" };
+                Error::Configuration { setting, reason: format!("{reason}{cure}") }
+            }
+            other => other,
+        })
+    }
+
+    /// Whether the operator asks for TLS or a user.
+    fn is_secured(&self) -> bool {
+        let asks = |key: &str| key.starts_with("ssl.") || key.starts_with("sasl.") || key == "security.protocol";
+        self.properties.keys().any(|key| asks(key))
     }
 
     /// The settings that all clients share. The caller's `settings` stand below the operator's `properties`.
@@ -163,6 +191,23 @@ mod tests {
         let client = config.consumer("g", Isolation::ReadCommitted, &[]).unwrap();
         assert_eq!(client.get("fetch.wait.max.ms"), Some("500"));
         assert_eq!(client.get("isolation.level"), Some("read_committed"));
+    }
+
+    #[test]
+    fn says_before_the_start_what_this_build_cannot_do() {
+        assert!(BusConfig::at("127.0.0.1:1").check().is_ok());
+        let cases =
+            [("security.protocol", "ssl"), ("security.protocol", "sasl_ssl"), ("ssl.ca.location", "/etc/ssl/ca.pem")];
+        for (key, value) in cases.into_iter().filter(|_| !cfg!(feature = "tls")) {
+            let mut config = BusConfig::at("127.0.0.1:1");
+            config.properties.insert(key.to_owned(), value.to_owned());
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains("feature `tls`"), "{key}={value}: {error}");
+        }
+        let mut unknown = BusConfig::at("127.0.0.1:1");
+        unknown.properties.insert("fetch.wait.max.mss".to_owned(), "5".to_owned());
+        let error = unknown.check().unwrap_err().to_string();
+        assert!(error.contains("fetch.wait.max.mss") && !error.contains("tls"), "{error}");
     }
 
     #[test]

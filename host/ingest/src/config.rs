@@ -70,6 +70,10 @@ impl RoleConfig for IngestConfig {
         &self.service
     }
 
+    fn bus(&self) -> &BusConfig {
+        &self.bus
+    }
+
     fn check(&self) -> Result<(), String> {
         let ingest = &self.ingest;
         if ingest.streams.is_empty() {

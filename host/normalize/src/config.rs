@@ -36,6 +36,10 @@ impl RoleConfig for Config {
         &self.service
     }
 
+    fn bus(&self) -> &BusConfig {
+        &self.bus
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.normalize.streams.is_empty() {
             return Err("normalize.streams is empty; name at least one stream of the venue".to_owned());

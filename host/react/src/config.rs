@@ -62,6 +62,10 @@ impl RoleConfig for Config {
         &self.service
     }
 
+    fn bus(&self) -> &BusConfig {
+        &self.bus
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.react.events.is_empty() {
             return Err(format!("react.events is empty; name at least one of {}", EVENTS.join(", ")));

@@ -4,7 +4,6 @@ mod read_to_end;
 mod thread;
 
 use std::collections::HashMap;
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,8 +33,6 @@ pub struct LogReader {
     consumer: Arc<BaseConsumer<Logging>>,
     starts: Starts,
     batches: mpsc::Receiver<Result<Vec<Record>, Error>>,
-    /// Dropped after `consumer`: the reader's thread holds the last reference.
-    _dropped: Sender<()>,
 }
 
 impl std::fmt::Debug for LogReader {
@@ -52,9 +49,8 @@ impl LogReader {
         starts.note(&from);
         assign(&consumer, &from)?;
         let (tell, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
-        let (_dropped, dropped) = channel();
-        thread::start(Arc::clone(&consumer), starts.clone(), isolation, tell, dropped)?;
-        Ok(Self { consumer, starts, batches, _dropped })
+        thread::start(Arc::clone(&consumer), starts.clone(), isolation, tell)?;
+        Ok(Self { consumer, starts, batches })
     }
 
     /// The next records; never empty. Safe to cancel. After `Retriable` go on with `next`; after `OutOfRange` that

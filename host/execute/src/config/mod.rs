@@ -159,6 +159,10 @@ impl RoleConfig for Config {
         &self.service
     }
 
+    fn bus(&self) -> &BusConfig {
+        &self.bus
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.execute.production && self.execute.publish == Publish::Plain {
             return Err("execute.publish = \"plain\" may repeat a result after a crash; not in production".to_owned());

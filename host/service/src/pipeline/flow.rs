@@ -124,9 +124,6 @@ impl Flow {
                 }
                 self.watch.suspect(&error);
             }
-            GroupEvent::Gap { topic, partition, from, to } => {
-                tracing::error!(topic, partition, from, to, "records were removed before they were read");
-            }
             GroupEvent::Records(_) => {}
         }
     }

@@ -6,6 +6,7 @@ mod error;
 mod lifecycle;
 
 use serde::de::DeserializeOwned;
+use unrip_bus::BusConfig;
 
 pub use args::{Extras, Listing, Mode};
 pub use context::Context;
@@ -18,6 +19,9 @@ use crate::config::ServiceSection;
 pub trait RoleConfig: DeserializeOwned {
     /// The section that every service has.
     fn service(&self) -> &ServiceSection;
+
+    /// How the role reaches the bus; its settings are tried on a client before anything starts.
+    fn bus(&self) -> &BusConfig;
 
     /// Whether the values fit together; the error is shown after the file's name.
     ///

@@ -7,6 +7,7 @@ mod choose;
 mod kafka;
 mod nisshi;
 mod ready;
+mod secured;
 mod shared;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use unrip_bus::BusConfig;
 
 use crate::process::Process;
 
+pub use secured::{PASSWORD, Secured, USER};
 pub use shared::{for_tests, unique_topic};
 
 /// How often a start is tried anew because somebody else took the port meanwhile.
@@ -48,6 +50,8 @@ pub struct BrokerChoice {
     pub kind: Option<Kind>,
     /// A broker of its own, whatever `UNRIP_TEST_BROKERS` says: for tests that end it.
     pub own: bool,
+    /// With listeners for TLS and for SCRAM over TLS beside the plain one: Kafka only.
+    pub secured: bool,
     /// Where programs are kept; `None` is `~/.cache/unrip/brokers`.
     pub cache_dir: Option<PathBuf>,
     /// Receives progress; `None` writes to stderr.
@@ -88,11 +92,13 @@ enum Installed {
     Nisshi(nisshi::Nisshi),
 }
 
-/// The ports of one broker; the second is Kafka's controller.
+/// The ports of one broker; all but the first are Kafka's.
 #[derive(Clone, Copy, Debug)]
 struct Ports {
     clients: u16,
     controller: u16,
+    tls: u16,
+    sasl_tls: u16,
 }
 
 impl Kind {
@@ -154,6 +160,14 @@ impl Broker {
             bus.properties.insert("fetch.wait.max.ms".to_owned(), nisshi::FETCH_WAIT_MS.to_string());
         }
         bus
+    }
+
+    /// The secured listeners, where they were asked for.
+    pub fn secured(&self) -> Option<Secured> {
+        let Program { installed: Installed::Kafka(kafka), dir, ports, .. } = self.program.as_ref()? else {
+            return None;
+        };
+        kafka.secured(dir, *ports)
     }
 
     /// One line: which broker was taken and why.

@@ -1,5 +1,6 @@
 //! Free ports, and waiting until a broker really answers.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -26,12 +27,12 @@ const PORT_TRIES_MAX: u32 = 100;
 const TAIL_BYTES: u64 = 2_000;
 
 pub(super) fn free_ports() -> anyhow::Result<Ports> {
-    let clients = free_port()?;
-    let mut controller = free_port()?;
-    while controller == clients {
-        controller = free_port()?;
+    let mut ports = BTreeSet::new();
+    while ports.len() < 4 {
+        ports.insert(free_port()?);
     }
-    Ok(Ports { clients, controller })
+    let mut next = || ports.pop_first().context("four ports were found");
+    Ok(Ports { clients: next()?, controller: next()?, tls: next()?, sasl_tls: next()? })
 }
 
 fn free_port() -> anyhow::Result<u16> {
