@@ -11,6 +11,7 @@ use unrip_bus::{BusConfig, Isolation, LogReader, Outgoing, Producer, ProducerOpt
 use unrip_core::event::journal::JournalDecision;
 use unrip_core::event::result::TradeResult;
 use unrip_core::{CommandId, Envelope, Timestamp, topic};
+use unrip_protocol::decision::{CLOCK_SKEW_MS_LIMIT, may_be_negative, negative_allowed_after};
 use unrip_service::{Clock, Ids, SystemClock};
 
 use super::args::{Decided, ResolveArgs};
@@ -19,9 +20,6 @@ use super::reading::{self, Bounds};
 use super::{groups, print, reason, resolve_text, who_must_be_known};
 use crate::error::{self, Error};
 
-/// How long after the deadline a negative decision is refused, in milliseconds: clocks differ by up to 2 s, and the
-/// venue's own time runs in blocks.
-pub const NEGATIVE_MARGIN_MS: i64 = 5_000;
 /// How long the record is offered to the broker before it fails, in milliseconds.
 const APPEND_WAIT_MS_MAX: u64 = 10_000;
 /// Pause after a failed look for the result.
@@ -95,9 +93,11 @@ fn may_be_decided(open: &OpenClaim, decided: Decided, now: Timestamp) -> Result<
     if let Some((status, code)) = &open.evidence {
         return Err(Error::Refused(resolve_text::evidence(id, *status, code)));
     }
-    let from = open.claim.deadline.plus_millis(NEGATIVE_MARGIN_MS);
-    if decided.is_negative() && now <= from {
-        return Err(Error::Refused(resolve_text::too_early(id, open.claim.deadline, from)));
+    // The owner's clock_skew_ms_max is not known here: no executor waits longer than this.
+    let (deadline, skew_ms) = (open.claim.deadline, CLOCK_SKEW_MS_LIMIT);
+    if decided.is_negative() && !may_be_negative(deadline, skew_ms, now) {
+        let from = negative_allowed_after(deadline, skew_ms);
+        return Err(Error::Refused(resolve_text::too_early(id, deadline, from)));
     }
     Ok(())
 }

@@ -323,7 +323,7 @@ fn apply_seed<S: FoldStore>(
     Ok(Applied::SeedValid)
 }
 
-/// A fold in memory, for tests and the model checker.
+/// A fold in memory: for a piece of journal that is read once, and for the model checker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MemoryFold {
     fences: std::collections::BTreeMap<String, Fence>,

@@ -7,25 +7,27 @@ use unrip_core::event::command::{
 use unrip_core::partition::partition_for;
 use unrip_core::{Envelope, Timestamp};
 
+use super::decision::CLOCK_SKEW_MS_DEFAULT;
 use super::fold::Head;
+use super::partition::Refusal;
 
 /// Bounds that a command must keep; RECORDS gives the defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Bounds {
     /// Furthest that `deadline` may lie after the cause's time, in milliseconds.
-    pub deadline_max_ms: i64,
+    pub deadline_ms_max: i64,
     /// Furthest that `dispatch_by` may lie after the cause's time, in milliseconds.
-    pub dispatch_window_max_ms: i64,
+    pub dispatch_window_ms_max: i64,
     /// How far two clocks may differ, in milliseconds.
-    pub clock_skew_max_ms: i64,
+    pub clock_skew_ms_max: i64,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            deadline_max_ms: DEADLINE_MS_MAX,
-            dispatch_window_max_ms: DISPATCH_WINDOW_MS_MAX,
-            clock_skew_max_ms: 2_000,
+            deadline_ms_max: DEADLINE_MS_MAX,
+            dispatch_window_ms_max: DISPATCH_WINDOW_MS_MAX,
+            clock_skew_ms_max: CLOCK_SKEW_MS_DEFAULT,
         }
     }
 }
@@ -150,25 +152,22 @@ fn misrouted(record: CommandRecord<'_>, command: &Envelope<ExecuteTrade>) -> Opt
     None
 }
 
-/// Why a command breaks the time bounds: a limit's name for `limit_<name>` and words for people.
-pub fn out_of_bounds(head: &Head, now: Timestamp, bounds: &Bounds) -> Option<(&'static str, String)> {
+/// Why a command breaks the time bounds.
+pub fn out_of_bounds(head: &Head, now: Timestamp, bounds: &Bounds) -> Option<Refusal> {
+    let refusal = |code: &str, reason: String| Some(Refusal { code: code.to_owned(), reason });
     let made = head.id.time();
-    if made.millis_since(now) > bounds.clock_skew_max_ms {
-        return Some(("limit_clock_skew", format!("the command's time {made} lies ahead of the clock")));
+    if made.millis_since(now) > bounds.clock_skew_ms_max {
+        return refusal("limit_clock_skew", format!("the command's time {made} lies ahead of the clock"));
     }
     // One millisecond of grace: the id holds whole milliseconds, the limits count from microseconds.
-    if head.deadline.millis_since(made) > bounds.deadline_max_ms + 1 {
-        return Some((
-            "limit_deadline",
-            format!("deadline is more than {} ms after the cause", bounds.deadline_max_ms),
-        ));
+    if head.deadline.millis_since(made) > bounds.deadline_ms_max + 1 {
+        let reason = format!("deadline is more than {} ms after the cause", bounds.deadline_ms_max);
+        return refusal("limit_deadline", reason);
     }
-    if head.dispatch_by.millis_since(made) > bounds.dispatch_window_max_ms + 1 || head.dispatch_by > head.deadline {
-        let window = bounds.dispatch_window_max_ms;
-        return Some((
-            "limit_dispatch_window",
-            format!("dispatch_by is after deadline or more than {window} ms after the cause"),
-        ));
+    if head.dispatch_by.millis_since(made) > bounds.dispatch_window_ms_max + 1 || head.dispatch_by > head.deadline {
+        let window = bounds.dispatch_window_ms_max;
+        let reason = format!("dispatch_by is after deadline or more than {window} ms after the cause");
+        return refusal("limit_dispatch_window", reason);
     }
     None
 }

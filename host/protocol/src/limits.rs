@@ -1,6 +1,6 @@
 //! What may be promised: pre-trade limits, per account.
 //!
-//! All of an account's commands are on one partition, so one [`Book`](super::book::Book) sees everything that the account
+//! All of an account's commands are on one partition, so one [`Inventory`](super::inventory::Inventory) sees everything that the account
 //! has promised. A promise is entered before its claim is written, and counts until a balance is known that was asked
 //! for after its end.
 

@@ -26,11 +26,11 @@ impl Service {
             }
             match outcome.status {
                 ResultStatus::Executed if claim.is_some() => {
-                    let ask_at = head.deadline.plus_millis(self.config.execute.clock_skew_max_ms);
+                    let ask_at = head.deadline.plus_millis(self.config.execute.clock_skew_ms_max);
                     slot.index.follow(id, ask_at, head.deadline);
                 }
                 // Never claimed, so never signed: nothing is promised.
-                _ if claim.is_none() => slot.book.release(&id),
+                _ if claim.is_none() => slot.inventory.release(&id),
                 // What may have been signed stays promised until the deadline.
                 _ => {}
             }
@@ -51,7 +51,7 @@ impl Service {
         now: Timestamp,
     ) -> Result<(), RunError> {
         let Some(slot) = self.slots.get_mut(&partition) else { return Ok(()) };
-        slot.book.settled(&id, now);
+        slot.inventory.settled(&id, now);
         if !slot.index.told(id) {
             return Ok(());
         }

@@ -6,20 +6,18 @@ use std::time::Instant;
 use unrip_bus::Record;
 use unrip_core::event::journal::Reserve;
 use unrip_core::{CommandId, id::sha256_hex};
-use unrip_engine::executor::{Action, ExecuteTrade, Refusal};
+use unrip_engine::executor::{self, Action, ExecuteTrade};
 use unrip_service::RunError;
-use unrip_service::dead_letter::{self, Reason};
 
 use crate::journal::records::Cause;
 use crate::points::{Point, reach};
 use crate::runtime::Input;
-use crate::runtime::effects::group;
 use crate::runtime::executor::Service;
 use crate::runtime::partition::{Claimed, Held};
 use crate::signer::Signer;
 use unrip_protocol::intake::{CommandRecord, Intake, judge};
 use unrip_protocol::limits::{self, Balance, Promise, Refused};
-use unrip_protocol::partition::{Effect, Event, Incoming, Preparation};
+use unrip_protocol::partition::{Event, Incoming, Preparation, Refusal};
 
 impl Service {
     /// Takes a record of the command topic.
@@ -46,7 +44,8 @@ impl Service {
             }
             Intake::Ours { head, command, envelope } => {
                 let refusal = self.gates.refusal(&self.maker.venue, &command.payload.account);
-                let refusal = refusal.map(|code| (code.to_owned(), "the kill switch is closed".to_owned()));
+                let refusal = refusal
+                    .map(|code| Refusal { code: code.to_owned(), reason: "the kill switch is closed".to_owned() });
                 let cause = Cause { command: *command, trace: record.trace() };
                 let held = Held { head: head.clone(), cause, envelope, claimed: None, taken_up: Instant::now() };
                 // A record that repeats a command keeps what is known of the first.
@@ -56,19 +55,14 @@ impl Service {
         };
         let effects = self.decide(partition, Event::Command(incoming), now)?;
         reach(Point::CommandJudged);
-        for effect in &effects {
-            if let Effect::DeadLetter { offset, code, reason } = effect {
-                tracing::warn!(partition, offset, code, reason, "command passed over");
-                self.metrics.skips.inc(code);
-                let why = Reason { code, text: reason };
-                let venue = &self.maker.venue;
-                let letter = dead_letter::from_record(&record, &group(venue), why, venue, now, &self.ctx.ids);
-                if let Some(slot) = self.slots.get_mut(&partition) {
-                    slot.dead.insert(*offset, letter);
-                }
-            }
+        if let Some(slot) = self.slots.get_mut(&partition) {
+            slot.in_hand = Some(record);
         }
-        self.perform_all(partition, effects, now)
+        self.perform_all(partition, effects, now)?;
+        if let Some(slot) = self.slots.get_mut(&partition) {
+            slot.in_hand = None;
+        }
+        Ok(())
     }
 
     pub(crate) fn prepare(&self, partition: i32, id: CommandId) {
@@ -87,11 +81,11 @@ impl Service {
                     never("limit_signer", format!("no [signer] signs `{scheme}` for account `{account}`"))
                 }
                 Some(Ok(Ok(action))) => (Some(action), Preparation::Ready),
-                Some(Ok(Err(Refusal::NotYet(reason)))) => {
+                Some(Ok(Err(executor::Refusal::NotYet(reason)))) => {
                     tracing::debug!(command_id = %id, code = reason.code, reason = reason.text, "not prepared yet");
                     (None, Preparation::NotYet)
                 }
-                Some(Ok(Err(Refusal::Never(reason)))) => {
+                Some(Ok(Err(executor::Refusal::Never(reason)))) => {
                     never("module_refused", format!("{}: {}", reason.code, reason.text))
                 }
                 Some(Err(fault)) => never("module_refused", fault.to_string()),
@@ -123,7 +117,7 @@ impl Service {
         };
         let refused = match self.limits.check(command, &gives) {
             Some(refused) => Err(refused),
-            None => slot.book.admit(id, promise, &self.limits, balance, now),
+            None => slot.inventory.admit(id, promise, &self.limits, balance, now),
         };
         match refused {
             Ok(()) => {

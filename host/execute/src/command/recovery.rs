@@ -15,8 +15,8 @@ use crate::points::{Point, reach};
 use crate::runtime::executor::Service;
 use crate::runtime::partition::{Claimed, Held};
 use crate::store::KeptClaim;
-use unrip_protocol::book::Book;
 use unrip_protocol::fold::{Entry, FoldView};
+use unrip_protocol::inventory::Inventory;
 use unrip_protocol::limits::{self, Promise};
 use unrip_protocol::wire::claimed_command;
 
@@ -28,10 +28,10 @@ impl Service {
     pub(crate) fn recover_claims(&mut self, partition: i32) -> Result<(), RunError> {
         if let Some(slot) = self.slots.get_mut(&partition) {
             // The journal holds what is promised; what was only prepared by an earlier owner's turn is not.
-            slot.book = Book::default();
+            slot.inventory = Inventory::default();
         }
         let now = self.now();
-        let ask_after_ms = self.config.execute.clock_skew_max_ms;
+        let ask_after_ms = self.config.execute.clock_skew_ms_max;
         for (entry, kept) in self.store.recent_claims(partition).map_err(state)? {
             if entry.head.venue != self.maker.venue {
                 continue;
@@ -55,7 +55,7 @@ impl Service {
         let account = claim.command.pointer("/payload/account").and_then(serde_json::Value::as_str);
         if let (Some(slot), Some(account)) = (self.slots.get_mut(&partition), account) {
             let promise = Promise { account: account.to_owned(), gives: claim.reserves.clone(), deadline };
-            slot.book.enter(id, promise, id.time());
+            slot.inventory.enter(id, promise, id.time());
         }
     }
 
@@ -82,7 +82,7 @@ impl Service {
         let payload = &command.payload;
         let gives = limits::gives(payload, &claim.reserves);
         let promise = Promise { account: payload.account.clone(), gives: gives.clone(), deadline: payload.deadline };
-        slot.book.enter(id, promise, id.time());
+        slot.inventory.enter(id, promise, id.time());
         if slot.held.contains_key(&id) {
             return Ok(());
         }

@@ -20,7 +20,7 @@ pub struct LimitsSection {
     /// Limits of what is given away, by asset.
     pub assets: BTreeMap<String, AssetSection>,
     /// Whether no more may be promised than is held.
-    pub inventory: Inventory,
+    pub inventory: InventoryPolicy,
     /// Oldest balance that counts, in milliseconds.
     pub balance_age_ms_max: u32,
     /// After a promise has ended so long, a balance asked for shows what became of it, in milliseconds.
@@ -40,7 +40,7 @@ pub struct AssetSection {
 /// Whether open answers are held against balances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Inventory {
+pub enum InventoryPolicy {
     /// Never promise more than is held; an unknown balance promises nothing.
     #[default]
     Held,
@@ -57,7 +57,7 @@ impl Default for LimitsSection {
             window_ms: millis(limits.window_ms),
             commands_per_window_max: limits.commands_per_window_max,
             assets: BTreeMap::new(),
-            inventory: Inventory::default(),
+            inventory: InventoryPolicy::default(),
             balance_age_ms_max: millis(limits.balance_age_ms_max),
             balance_lag_ms: millis(limits.balance_lag_ms),
         }
@@ -76,7 +76,7 @@ impl LimitsSection {
             window_ms: self.window_ms.into(),
             commands_per_window_max: self.commands_per_window_max,
             assets: self.assets.iter().map(|(name, section)| (name.clone(), asset(section))).collect(),
-            inventory: self.inventory == Inventory::Held,
+            inventory: self.inventory == InventoryPolicy::Held,
             balance_age_ms_max: self.balance_age_ms_max.into(),
             balance_lag_ms: self.balance_lag_ms.into(),
         }

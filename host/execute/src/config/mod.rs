@@ -1,6 +1,9 @@
 //! The executor's configuration file.
 
+mod demands;
 mod limits;
+mod ranges;
+mod signer;
 
 use std::collections::BTreeMap;
 
@@ -9,10 +12,11 @@ use unrip_bus::BusConfig;
 use unrip_service::RoleConfig;
 use unrip_service::config::{ConfigPath, CredentialSlots, Endpoints, ModuleSection, ServiceSection};
 
-pub use limits::{AssetSection, Inventory, LimitsSection};
+pub use demands::Demands;
+pub use limits::{AssetSection, InventoryPolicy, LimitsSection};
+pub use signer::SignerSection;
 
 use crate::points::FailPoint;
-use crate::start::topics::Demands;
 use crate::store::{Keeping, StoreOptions};
 use unrip_protocol::intake::Bounds;
 use unrip_protocol::partition::Timing;
@@ -48,7 +52,7 @@ pub struct ExecuteSection {
     pub executor_id: String,
     /// Folder of the durable state; one per executor, on a local disk.
     pub state_dir: ConfigPath,
-    /// Largest size of the state in bytes.
+    /// Largest size of the state in bytes, in whole 64 KiB.
     #[serde(default = "default_map_bytes")]
     pub map_bytes: usize,
     /// How long the state remembers a command that has ended, in milliseconds; afterwards the command is stale.
@@ -67,14 +71,14 @@ pub struct ExecuteSection {
     #[serde(default = "default_commands_open_max")]
     pub commands_open_max: usize,
     /// How far two clocks may differ, in milliseconds.
-    #[serde(default = "default_clock_skew_max_ms")]
-    pub clock_skew_max_ms: i64,
+    #[serde(default = "default_clock_skew_ms_max")]
+    pub clock_skew_ms_max: i64,
     /// Furthest that a deadline may lie after the cause's time, in milliseconds.
-    #[serde(default = "default_deadline_max_ms")]
-    pub deadline_max_ms: i64,
+    #[serde(default = "default_deadline_ms_max")]
+    pub deadline_ms_max: i64,
     /// Furthest that `dispatch_by` may lie after the cause's time, in milliseconds.
-    #[serde(default = "default_dispatch_window_max_ms")]
-    pub dispatch_window_max_ms: i64,
+    #[serde(default = "default_dispatch_window_ms_max")]
+    pub dispatch_window_ms_max: i64,
     /// How results are published.
     #[serde(default)]
     pub publish: Publish,
@@ -101,42 +105,20 @@ pub enum Publish {
     Plain,
 }
 
-/// `[signer.<key_id>]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SignerSection {
-    /// The signing scheme.
-    pub scheme: Scheme,
-    /// The account that the key signs for.
-    pub account: String,
-    /// Whom its messages go to.
-    pub recipient: String,
-    /// File with the private key.
-    pub key_file: ConfigPath,
-}
-
-/// Signing schemes that the host has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scheme {
-    /// NEP-413 with Ed25519.
-    Nep413,
-}
-
 impl ExecuteSection {
     /// The bounds that commands must keep.
     pub fn bounds(&self) -> Bounds {
         Bounds {
-            deadline_max_ms: self.deadline_max_ms,
-            dispatch_window_max_ms: self.dispatch_window_max_ms,
-            clock_skew_max_ms: self.clock_skew_max_ms,
+            deadline_ms_max: self.deadline_ms_max,
+            dispatch_window_ms_max: self.dispatch_window_ms_max,
+            clock_skew_ms_max: self.clock_skew_ms_max,
         }
     }
 
     /// What topics and broker must fulfil.
     pub fn demands(&self) -> Demands {
-        let (deadline_max_ms, clock_skew_max_ms) = (self.deadline_max_ms, self.clock_skew_max_ms);
-        Demands { production: self.production, deadline_max_ms, clock_skew_max_ms }
+        let (deadline_ms_max, clock_skew_ms_max) = (self.deadline_ms_max, self.clock_skew_ms_max);
+        Demands { production: self.production, deadline_ms_max, clock_skew_ms_max }
     }
 
     /// How the state is opened.
@@ -144,7 +126,7 @@ impl ExecuteSection {
         StoreOptions {
             dir: self.state_dir.to_path_buf(),
             map_bytes: self.map_bytes,
-            keeping: Keeping { history_ms: self.state_retention_ms, clock_skew_max_ms: self.clock_skew_max_ms },
+            keeping: Keeping { history_ms: self.state_retention_ms, clock_skew_ms_max: self.clock_skew_ms_max },
         }
     }
 
@@ -164,13 +146,14 @@ impl RoleConfig for Config {
     }
 
     fn check(&self) -> Result<(), String> {
+        ranges::check(&self.execute)?;
         if self.execute.production && self.execute.publish == Publish::Plain {
             return Err("execute.publish = \"plain\" may repeat a result after a crash; not in production".to_owned());
         }
         if self.execute.production && self.execute.fail_point.is_some() {
             return Err("execute.fail_point ends this process on purpose; not in production: remove it".to_owned());
         }
-        let memory = self.execute.deadline_max_ms + 2 * self.execute.clock_skew_max_ms;
+        let memory = self.execute.deadline_ms_max + 2 * self.execute.clock_skew_ms_max;
         if self.execute.state_retention_ms < memory {
             return Err(format!(
                 "execute.state_retention_ms is less than {memory}: an open command could be forgotten"
@@ -201,12 +184,15 @@ fn default_answer_timeout_ms() -> i64 {
 fn default_commands_open_max() -> usize {
     1_000
 }
-fn default_clock_skew_max_ms() -> i64 {
-    Bounds::default().clock_skew_max_ms
+fn default_clock_skew_ms_max() -> i64 {
+    Bounds::default().clock_skew_ms_max
 }
-fn default_deadline_max_ms() -> i64 {
-    Bounds::default().deadline_max_ms
+fn default_deadline_ms_max() -> i64 {
+    Bounds::default().deadline_ms_max
 }
-fn default_dispatch_window_max_ms() -> i64 {
-    Bounds::default().dispatch_window_max_ms
+fn default_dispatch_window_ms_max() -> i64 {
+    Bounds::default().dispatch_window_ms_max
 }
+
+#[cfg(test)]
+mod tests;

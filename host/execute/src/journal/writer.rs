@@ -14,6 +14,7 @@ use crate::journal::records::evidence;
 use crate::points::{Point, reach};
 use crate::runtime::executor::Service;
 use crate::runtime::partition::{Held, Mark};
+use unrip_protocol::decision::may_be_negative;
 use unrip_protocol::fold::{FoldView, Head};
 use unrip_protocol::partition::{Ending, Known};
 
@@ -146,7 +147,7 @@ impl Service {
             self.store.view(partition).and_then(|view| view.decision(&head.id)).map_err(crate::journal::tail::state)?;
         let Some(decided) = decided else { return Ok(()) };
         let positive = decided.status == ResultStatus::Executed;
-        if !positive && now < head.deadline.plus_millis(self.config.execute.clock_skew_max_ms) {
+        if !positive && !may_be_negative(head.deadline, self.config.execute.clock_skew_ms_max, now) {
             // The venue may still take it. The protocol asks again, and the deadline comes.
             tracing::warn!(command_id = %head.id, "a decision that nothing was executed waits for the deadline");
             return Ok(());

@@ -4,6 +4,7 @@ use unrip_core::event::journal::JournalSkip;
 use unrip_core::event::result::StatusState;
 use unrip_core::{Timestamp, topic};
 use unrip_service::RunError;
+use unrip_service::dead_letter::{self, Reason};
 
 use crate::points::{Point, reach};
 use crate::results::publish::Publisher;
@@ -34,13 +35,14 @@ impl Service {
             Effect::AppendEvidence { id, fence_offset, ending } => {
                 self.append_evidence(partition, id, fence_offset, ending, now)
             }
-            Effect::AppendSkip { offset, id, fence_offset, code } => self.append_skip(
-                partition,
-                JournalSkip { command_offset: offset, command_id: id, fence_offset, reason_code: code.to_owned() },
-                now,
-            ),
-            // Written together with its skip; the record itself is known to whoever stepped the command.
-            Effect::DeadLetter { .. } => Ok(()),
+            Effect::AppendSkip { offset, id, fence_offset, code, letter } => {
+                let skip =
+                    JournalSkip { command_offset: offset, command_id: id, fence_offset, reason_code: code.to_owned() };
+                if let Some(reason) = letter {
+                    self.letter(partition, offset, code, &reason, now);
+                }
+                self.append_skip(partition, skip, now)
+            }
             Effect::SayInDoubt(id) => {
                 reach(Point::DoubtBefore);
                 self.say_status(partition, id, StatusState::InDoubt, None, now)
@@ -49,7 +51,7 @@ impl Service {
                 self.resolve(partition, id);
                 Ok(())
             }
-            Effect::Publish(id) => self.ended(partition, id),
+            Effect::Ended(id) => self.ended(partition, id),
             Effect::Commit(offset) => {
                 self.commits.insert(partition, offset);
                 Ok(())
@@ -60,6 +62,18 @@ impl Service {
                 self.rejoin = true;
                 Ok(())
             }
+        }
+    }
+
+    /// Makes the dead letter of the record in hand.
+    fn letter(&mut self, partition: i32, offset: i64, code: &str, reason: &str, now: Timestamp) {
+        tracing::warn!(partition, offset, code, reason, "command passed over");
+        self.metrics.skips.inc(code);
+        let (why, venue) = (Reason { code, text: reason }, &self.maker.venue);
+        let Some(slot) = self.slots.get_mut(&partition) else { return };
+        if let Some(record) = slot.in_hand.as_ref().filter(|record| record.offset == offset) {
+            let letter = dead_letter::from_record(record, &group(venue), why, venue, now, &self.ctx.ids);
+            slot.dead.insert(offset, letter);
         }
     }
 

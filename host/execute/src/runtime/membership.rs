@@ -99,7 +99,7 @@ impl Service {
         let checkpoint =
             self.store.view(partition).and_then(|view| view.checkpoint()).map_err(state)?.unwrap_or_default();
         let oldest = if high > low { record_at(&self.config.bus, name, partition, low).await? } else { None };
-        let skew = self.config.execute.clock_skew_max_ms;
+        let skew = self.config.execute.clock_skew_ms_max;
         let made = oldest.map(|record| match AnyEnvelope::read(&record.value) {
             Ok(envelope) => envelope.observed_at,
             Err(_) => Timestamp::from_millis(record.timestamp.millis().unwrap_or_default()),
@@ -134,7 +134,7 @@ impl Service {
             if !slot.paused && slot.core.open_count() >= max {
                 group.pause(&[topic]);
                 slot.paused = true;
-            } else if slot.paused && slot.core.is_active() && slot.core.open_count() < max / 2 {
+            } else if slot.paused && slot.core.is_active() && slot.core.open_count() <= max / 2 {
                 group.resume(&[topic]);
                 slot.paused = false;
             }

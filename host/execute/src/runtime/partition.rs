@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use unrip_bus::Outgoing;
+use unrip_bus::{Outgoing, Record};
 use unrip_core::event::journal::Reserve;
 use unrip_core::{CommandId, Timestamp, Uuid};
 use unrip_engine::executor::Action;
 
 use crate::command::index::Index;
 use crate::journal::records::Cause;
-use unrip_protocol::book::Book;
 use unrip_protocol::fold::{Fact, Head, Placed};
+use unrip_protocol::inventory::Inventory;
 use unrip_protocol::limits::Limits;
 use unrip_protocol::partition::Partition;
 
@@ -27,11 +27,13 @@ pub(crate) struct Slot {
     /// How statements of the venue find them.
     pub(crate) index: Index,
     /// What they promise.
-    pub(crate) book: Book,
+    pub(crate) inventory: Inventory,
     /// When records were written that have not come back, by the own clock.
     pub(crate) written: Written,
     /// Dead letters that go before their skips, by command offset.
     pub(crate) dead: BTreeMap<i64, Outgoing>,
+    /// The record that is being taken in.
+    pub(crate) in_hand: Option<Record>,
     /// The publisher, while the partition is ours.
     pub(crate) publisher: Option<RunningPublisher>,
     /// Where reading of commands begins or goes on.
@@ -138,8 +140,9 @@ impl Slot {
             core,
             held: BTreeMap::new(),
             index: Index::default(),
-            book: Book::default(),
+            inventory: Inventory::default(),
             dead: BTreeMap::new(),
+            in_hand: None,
             written: Written::default(),
             publisher: None,
             next_offset: 0,
@@ -149,7 +152,7 @@ impl Slot {
 
     /// Forgets commands that are neither in hand nor waiting for news of their settlement.
     pub(crate) fn sweep(&mut self, limits: &Limits, now: Timestamp) {
-        self.book.sweep(limits, now);
+        self.inventory.sweep(limits, now);
         self.index.sweep(now);
         let (core, index) = (&self.core, &self.index);
         self.held.retain(|id, _| core.holds(id) || index.follows(id));

@@ -15,7 +15,7 @@ use unrip_core::{ModuleRef, Timestamp};
 use unrip_service::{Context, RunError, module};
 
 use crate::command::doubts::ROUNDS_AT_ONCE_MAX;
-use crate::config::{Config, Scheme};
+use crate::config::{Config, SignerSection};
 use crate::journal::records::Maker;
 use crate::journal::tail::{self as journal, state, unavailable};
 use crate::journal::watch;
@@ -67,7 +67,7 @@ async fn start(
     let (store, writer) = open_store(&config, inputs.clone())?;
 
     let partitions = checks::check(&config.bus, config.execute.demands()).await?;
-    let begun = journal::begin(&config.bus, &store, &writer, partitions, config.execute.clock_skew_max_ms).await?;
+    let begun = journal::begin(&config.bus, &store, &writer, partitions, config.execute.clock_skew_ms_max).await?;
     results::follow(begun.results, inputs.clone());
     watch::start(&config.bus, &store, partitions, inputs.clone())?;
     let gates = Gates::default();
@@ -111,7 +111,7 @@ async fn start(
         rejoin: false,
         partitions,
         newest_append: Timestamp::default(),
-        clock: ClockSense::new(config.execute.clock_skew_max_ms),
+        clock: ClockSense::new(config.execute.clock_skew_ms_max),
         began: Instant::now(),
         limits: config.execute.limits.limits(),
         rounds: Arc::new(Semaphore::new(ROUNDS_AT_ONCE_MAX)),
@@ -151,17 +151,14 @@ fn open_store(config: &Config, inputs: mpsc::Sender<Input>) -> Result<(Store, Wr
 fn signers(config: &Config) -> Result<Vec<Arc<dyn Signer>>, RunError> {
     let mut signers: Vec<Arc<dyn Signer>> = Vec::new();
     for (key_id, section) in &config.signer {
-        match section.scheme {
-            Scheme::Nep413 => {
-                let granted = config.module.grants.signing.iter().any(|scheme| scheme == "nep413");
-                if !granted {
-                    return Err(RunError::Config(format!("signer.{key_id}: module.grants.signing lacks \"nep413\"")));
-                }
-                let seed = load_seed(&section.key_file)
-                    .map_err(|error| RunError::Config(format!("signer.{key_id}.key_file: {error}")))?;
-                signers.push(Arc::new(Nep413Signer::new(key_id, &section.account, &section.recipient, &seed)));
-            }
+        let SignerSection::Nep413 { account, recipient, key_file } = section;
+        let granted = config.module.grants.signing.iter().any(|scheme| scheme == "nep413");
+        if !granted {
+            return Err(RunError::Config(format!("signer.{key_id}: module.grants.signing lacks \"nep413\"")));
         }
+        let seed =
+            load_seed(key_file).map_err(|error| RunError::Config(format!("signer.{key_id}.key_file: {error}")))?;
+        signers.push(Arc::new(Nep413Signer::new(key_id, account, recipient, &seed)));
     }
     Ok(signers)
 }

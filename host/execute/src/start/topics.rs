@@ -9,6 +9,7 @@ use unrip_bus::{Admin, BusConfig, TopicState};
 use unrip_core::topic;
 use unrip_service::RunError;
 
+use crate::config::Demands;
 use crate::journal::tail::unavailable;
 use unrip_protocol::partition::FENCE_AGAIN_MS;
 
@@ -22,17 +23,6 @@ const IN_SYNC_MIN: i64 = 2;
 /// The topics whose partitions belong together.
 pub(crate) const PARTITIONED: [&str; 4] =
     [topic::EXECUTE_TRADE, topic::JOURNAL, topic::TRADE_RESULT, topic::TRADE_STATUS];
-
-/// What the refusals depend on.
-#[derive(Clone, Copy, Debug)]
-pub struct Demands {
-    /// Whether what only a development broker lacks is refused.
-    pub production: bool,
-    /// `execute.deadline_max_ms`.
-    pub deadline_max_ms: i64,
-    /// `execute.clock_skew_max_ms`.
-    pub clock_skew_max_ms: i64,
-}
 
 /// A setting that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,7 +154,7 @@ fn retention(name: &str, state: &TopicState, journal: Option<&TopicState>, deman
     // -1 is without end.
     let length = |ms: i64| if ms < 0 { i64::MAX } else { ms };
     if name == topic::JOURNAL {
-        let least = demands.deadline_max_ms + 2 * demands.clock_skew_max_ms + JOURNAL_MARGIN_MS;
+        let least = demands.deadline_ms_max + 2 * demands.clock_skew_ms_max + JOURNAL_MARGIN_MS;
         if length(ms) < least {
             let why = "the journal would forget commands that may still be answered";
             add("retention.ms", &ms.to_string(), &least.to_string(), why, true);
@@ -224,7 +214,7 @@ mod tests {
     use super::*;
 
     fn demands(production: bool) -> Demands {
-        Demands { production, deadline_max_ms: 610_000, clock_skew_max_ms: 2_000 }
+        Demands { production, deadline_ms_max: 610_000, clock_skew_ms_max: 2_000 }
     }
 
     fn good() -> BTreeMap<&'static str, TopicState> {

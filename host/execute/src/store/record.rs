@@ -86,12 +86,12 @@ pub struct Keeping {
     /// What is known of an ended command; afterwards it is `stale`. The journal's retention by default.
     pub history_ms: i64,
     /// How far two clocks may differ.
-    pub clock_skew_max_ms: i64,
+    pub clock_skew_ms_max: i64,
 }
 
 impl Default for Keeping {
     fn default() -> Self {
-        Self { history_ms: unrip_core::topic::EXECUTION_RETENTION_MS, clock_skew_max_ms: 2_000 }
+        Self { history_ms: unrip_core::topic::EXECUTION_RETENTION_MS, clock_skew_ms_max: 2_000 }
     }
 }
 

@@ -82,7 +82,7 @@ impl Sweep {
             }
         }
         checkpoint.floor = checkpoint.floor.max(newest.plus_millis(-store.keeping.history_ms));
-        let below = checkpoint.floor.plus_millis(-(2 * store.keeping.clock_skew_max_ms + FLOOR_MARGIN_MS));
+        let below = checkpoint.floor.plus_millis(-(2 * store.keeping.clock_skew_ms_max + FLOOR_MARGIN_MS));
         let from = self.entries.remove(&partition);
         let (found, next) = ids(&fold, store.dbs.entries, from, looks, below)?;
         next.map(|next| self.entries.insert(partition, next));

@@ -11,10 +11,11 @@ use unrip_bus::{BusConfig, Isolation, Outgoing, Producer, read_to_end};
 use unrip_core::event::command::ExecuteTrade;
 use unrip_core::event::journal::{JournalEntry, JournalFence};
 use unrip_core::{CommandId, Envelope, Payload, Timestamp, Uuid, topic};
+use unrip_execute::config::Demands;
 use unrip_execute::journal::tail::{Begun, begin, tail};
 use unrip_execute::journal::watch::Watch;
 use unrip_execute::start::reseed::{Reseed, Reseeded};
-use unrip_execute::start::topics::{Demands, check};
+use unrip_execute::start::topics::check;
 use unrip_execute::store::{FoldedRecord, Keeping, LogRecord, Store, StoreError, StoreOptions, Writer};
 use unrip_protocol::fold::{Entry, FoldView};
 use unrip_protocol::wire;
@@ -233,7 +234,7 @@ async fn a_running_executor_sees_it(first: &Life, second: &Life, state: &State) 
     assert!(matches!(told, Err(RunError::State(text)) if text.contains("was replaced by")));
     let mut counts = Watch::new(&first.bus(), &state.store, PARTITIONS + 1).unwrap();
     assert!(matches!(counts.look().await, Err(RunError::Config(text)) if text.contains("has 2 partitions now")));
-    let demands = Demands { production: false, deadline_max_ms: 610_000, clock_skew_max_ms: SKEW_MS };
+    let demands = Demands { production: false, deadline_ms_max: 610_000, clock_skew_ms_max: SKEW_MS };
     assert_eq!(check(&first.bus(), demands).await.unwrap(), PARTITIONS, "topics as `unrip topics ensure` makes them");
 }
 

@@ -3,7 +3,7 @@
 use unrip_core::{CommandId, Timestamp};
 
 use super::ending::{duplicate_key, never_claimed, refused};
-use super::{Effect, Effects, Incoming, Open, Partition, Phase, Preparation, Skip, Stage};
+use super::{Effect, Effects, Incoming, Open, Partition, Phase, Preparation, Refusal, Skip, Stage};
 use crate::fold::{FoldView, Head};
 use crate::intake::out_of_bounds;
 
@@ -32,7 +32,7 @@ impl Partition {
         &mut self,
         store: &S,
         head: Head,
-        refusal: Option<(String, String)>,
+        refusal: Option<Refusal>,
         now: Timestamp,
         effects: &mut Effects,
     ) -> Result<(), S::Error> {
@@ -50,7 +50,7 @@ impl Partition {
         }
         // The store forgets below its floor, which may have moved since the assignment.
         let floor = self.floor.max(store.floor()?);
-        if head.id.time().plus_millis(self.bounds.clock_skew_max_ms) < floor {
+        if head.id.time().plus_millis(self.bounds.clock_skew_ms_max) < floor {
             let reason = format!("the command is older than the journal's floor {floor}");
             self.pass_over(head.offset, Some(head.id), "stale", reason, now, effects);
             return Ok(());
@@ -65,7 +65,7 @@ impl Partition {
             self.end(id, duplicate_key(&owner, now), now, effects);
         } else if late {
             self.end(id, never_claimed(now), now, effects);
-        } else if let Some((code, reason)) = refusal.or_else(|| limit.map(|(code, reason)| (code.to_owned(), reason))) {
+        } else if let Some(Refusal { code, reason }) = refusal.or(limit) {
             self.end(id, refused(code, reason), now, effects);
         } else if self.embargo_until.is_some_and(|until| now < until) {
             self.set_stage(&id, Stage::Waiting(now.plus_millis(self.timing.prepare_retry_ms)));
@@ -103,8 +103,7 @@ impl Partition {
         let Some(fence_offset) = self.fence_offset() else { return };
         self.unjournaled.insert(offset);
         self.skips.insert(offset, Skip { id, code, at: now });
-        effects.push(Effect::DeadLetter { offset, code, reason });
-        effects.push(Effect::AppendSkip { offset, id, fence_offset, code });
+        effects.push(Effect::AppendSkip { offset, id, fence_offset, code, letter: Some(reason) });
     }
 
     pub(super) fn prepared(&mut self, id: &CommandId, preparation: Preparation, now: Timestamp, effects: &mut Effects) {

@@ -85,7 +85,7 @@ impl Partition {
         effects: &mut Effects,
     ) -> Result<(), S::Error> {
         if self.earlier_life {
-            let wait = self.bounds.deadline_max_ms + self.timing.embargo_margin_ms;
+            let wait = self.bounds.deadline_ms_max + self.timing.embargo_margin_ms;
             self.embargo_until = self.first_fence_at.map(|at| at.plus_millis(wait));
         }
         effects.push(Effect::Activated);
@@ -188,7 +188,7 @@ impl Partition {
         self.unjournaled.remove(&head.offset);
         self.open.remove(&head.id);
         if self.fence_offset().is_some() {
-            effects.push(Effect::Publish(head.id));
+            effects.push(Effect::Ended(head.id));
         }
     }
 

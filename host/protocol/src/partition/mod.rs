@@ -5,6 +5,7 @@
 //! that handed over no byte may be repeated, and only until `dispatch_by`.
 
 mod commands;
+mod effect;
 mod ending;
 mod log;
 mod time;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use unrip_core::event::result::EvidenceKind;
 use unrip_core::{CommandId, Timestamp, Uuid};
 
-pub use super::effect::*;
+pub use self::effect::*;
 use super::fold::{FoldView, Head};
 use super::intake::Bounds;
 

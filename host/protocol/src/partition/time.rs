@@ -3,7 +3,7 @@
 use unrip_core::{CommandId, Timestamp};
 
 use super::ending::{never_claimed, not_handed_in_time};
-use super::{Effect, Effects, Partition, Phase, Stage};
+use super::{Effect, Effects, Partition, Phase, Skip, Stage};
 
 impl Partition {
     pub(super) fn tick(&mut self, now: Timestamp, effects: &mut Effects) {
@@ -24,7 +24,8 @@ impl Partition {
         for (offset, skip) in &mut self.skips {
             if now.millis_since(skip.at) >= retry {
                 skip.at = now;
-                effects.push(Effect::AppendSkip { offset: *offset, id: skip.id, fence_offset, code: skip.code });
+                let Skip { id, code, .. } = *skip;
+                effects.push(Effect::AppendSkip { offset: *offset, id, fence_offset, code, letter: None });
             }
         }
         let ids: Vec<CommandId> = self.open.keys().copied().collect();

@@ -8,6 +8,7 @@ pub mod records;
 use unrip_core::event::result::ResultStatus;
 use unrip_core::{CommandId, Timestamp, Uuid};
 use unrip_protocol::fold::{Fact, Head, Placed};
+use unrip_protocol::partition::Refusal;
 
 pub const VENUE: &str = "a-venue";
 /// When the commands of these tests were made, in milliseconds.
@@ -34,6 +35,10 @@ pub fn command(number: u128, key: &str) -> Head {
 
 pub fn placed(offset: i64, fact: Fact) -> Placed {
     Placed { offset, event_id: Uuid::from_u128(offset as u128 + 1), venue: VENUE.to_owned(), fact }
+}
+
+pub fn halted() -> Option<Refusal> {
+    Some(Refusal { code: "halted".to_owned(), reason: String::new() })
 }
 
 pub fn fence() -> Fact {

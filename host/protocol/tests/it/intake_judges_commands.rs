@@ -91,20 +91,20 @@ fn keys_partition_and_id_must_belong_together() {
 
 #[test]
 fn times_within_their_bounds_are_taken_and_beyond_them_named() {
-    let bounds = Bounds { deadline_max_ms: 610_000, dispatch_window_max_ms: 60_000, clock_skew_max_ms: 2_000 };
+    let bounds = Bounds { deadline_ms_max: 610_000, dispatch_window_ms_max: 60_000, clock_skew_ms_max: 2_000 };
     let named = |dispatch_by, deadline, now| {
         let head = Head { dispatch_by: at(dispatch_by), deadline: at(deadline), ..command(1, "key") };
-        out_of_bounds(&head, at(now), &bounds).map(|(name, _)| name)
+        out_of_bounds(&head, at(now), &bounds).map(|refusal| refusal.code)
     };
     assert_eq!(named(3_000, 65_000, 1), None);
     // The clock may lag by the skew; the id holds whole milliseconds, so the limits have one of grace.
     assert_eq!(named(3_000, 65_000, -2_000), None);
-    assert_eq!(named(3_000, 65_000, -2_001), Some("limit_clock_skew"));
+    assert_eq!(named(3_000, 65_000, -2_001), Some("limit_clock_skew".to_owned()));
     assert_eq!(named(3_000, 610_001, 1), None);
-    assert_eq!(named(3_000, 610_002, 1), Some("limit_deadline"));
+    assert_eq!(named(3_000, 610_002, 1), Some("limit_deadline".to_owned()));
     assert_eq!(named(60_001, 65_000, 1), None);
-    assert_eq!(named(60_002, 65_000, 1), Some("limit_dispatch_window"));
-    assert_eq!(named(65_000, 65_000, 65_000), Some("limit_dispatch_window"));
+    assert_eq!(named(60_002, 65_000, 1), Some("limit_dispatch_window".to_owned()));
+    assert_eq!(named(65_000, 65_000, 65_000), Some("limit_dispatch_window".to_owned()));
     assert_eq!(named(30_000, 30_000, 1), None);
-    assert_eq!(named(30_001, 30_000, 1), Some("limit_dispatch_window"));
+    assert_eq!(named(30_001, 30_000, 1), Some("limit_dispatch_window".to_owned()));
 }

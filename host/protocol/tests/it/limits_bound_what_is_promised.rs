@@ -1,12 +1,12 @@
-//! Limits that need no history, what a book of promises counts beside the sum of them, and how far clocks may differ.
+//! Limits that need no history, what a inventory of promises counts beside the sum of them, and how far clocks may differ.
 
 use crate::common::at;
 use crate::common::records::{command_record, typed};
 use unrip_core::event::command::ExecuteTrade;
 use unrip_core::event::journal::Reserve;
 use unrip_core::{Amount, CommandId};
-use unrip_protocol::book::Book;
 use unrip_protocol::clock::ClockSense;
+use unrip_protocol::inventory::Inventory;
 use unrip_protocol::limits::*;
 
 fn command() -> ExecuteTrade {
@@ -72,33 +72,37 @@ fn a_promise_counts_as_long_as_the_window_or_a_balance_that_may_not_show_it() {
 #[test]
 fn what_is_entered_twice_or_released_counts_once_in_the_window() {
     let limits = Limits { inventory: false, commands_per_window_max: Some(2), ..Limits::default() };
-    let mut book = Book::default();
-    book.enter(id(1), promise("me", 1), at(0));
-    book.enter(id(1), promise("me", 1), at(0));
-    assert_eq!(book.len(), 1);
-    book.release(&id(1));
-    assert!(book.is_empty());
-    assert_eq!(code(book.admit(id(2), promise("me", 1), &limits, |_, _| None, at(1)).err()), "ok");
+    let mut inventory = Inventory::default();
+    inventory.enter(id(1), promise("me", 1), at(0));
+    inventory.enter(id(1), promise("me", 1), at(0));
+    assert_eq!(inventory.len(), 1);
+    inventory.release(&id(1));
+    assert!(inventory.is_empty());
+    assert_eq!(code(inventory.admit(id(2), promise("me", 1), &limits, |_, _| None, at(1)).err()), "ok");
     assert_eq!(
-        code(book.admit(id(3), promise("me", 1), &limits, |_, _| None, at(1)).err()),
+        code(inventory.admit(id(3), promise("me", 1), &limits, |_, _| None, at(1)).err()),
         "limit_commands_per_window"
     );
-    assert_eq!(code(book.admit(id(3), promise("you", 1), &limits, |_, _| None, at(1)).err()), "ok", "each by itself");
+    assert_eq!(
+        code(inventory.admit(id(3), promise("you", 1), &limits, |_, _| None, at(1)).err()),
+        "ok",
+        "each by itself"
+    );
 }
 
 #[test]
 fn what_gives_nothing_needs_no_balance_and_each_account_has_its_own() {
-    let mut book = Book::default();
+    let mut inventory = Inventory::default();
     let limits = Limits::default();
-    assert_eq!(code(book.admit(id(1), promise("me", 0), &limits, |_, _| None, at(0)).err()), "ok");
+    assert_eq!(code(inventory.admit(id(1), promise("me", 0), &limits, |_, _| None, at(0)).err()), "ok");
     let held = |account: &str, asset: &str| {
         assert_eq!(asset, "b");
         Some(Balance { amount: Amount(if account == "me" { 5 } else { 3 }), asked_at: at(0) })
     };
-    assert_eq!(code(book.admit(id(2), promise("me", 5), &limits, held, at(0)).err()), "ok");
-    assert_eq!(code(book.admit(id(3), promise("me", 1), &limits, held, at(0)).err()), "limit_inventory");
-    assert_eq!(code(book.admit(id(4), promise("you", 4), &limits, held, at(0)).err()), "limit_inventory");
-    assert_eq!(code(book.admit(id(5), promise("you", 3), &limits, held, at(0)).err()), "ok");
+    assert_eq!(code(inventory.admit(id(2), promise("me", 5), &limits, held, at(0)).err()), "ok");
+    assert_eq!(code(inventory.admit(id(3), promise("me", 1), &limits, held, at(0)).err()), "limit_inventory");
+    assert_eq!(code(inventory.admit(id(4), promise("you", 4), &limits, held, at(0)).err()), "limit_inventory");
+    assert_eq!(code(inventory.admit(id(5), promise("you", 3), &limits, held, at(0)).err()), "ok");
 }
 
 #[test]

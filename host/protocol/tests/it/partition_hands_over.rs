@@ -1,7 +1,7 @@
 //! What one executor does about one partition when it changes hands: nothing heard is lost, nothing is done twice.
 
 use crate::common::bench::*;
-use crate::common::{at, placed};
+use crate::common::{at, halted, placed};
 use unrip_core::event::result::{EvidenceKind, ResultStatus};
 use unrip_protocol::fold::Fact;
 use unrip_protocol::partition::*;
@@ -59,7 +59,7 @@ fn evidence_says_only_what_the_venue_said() {
     assert!(outcome_of(&bench.step(Event::Tick, at(3_000))).is_some());
     assert!(evidence_of(&bench.append(placed(bench.log, Fact::Fence), at(3_001))).is_empty());
     let (mut bench, head) = (Bench::active(), one());
-    let halted = Incoming::Ours(head, Some(("halted".to_owned(), String::new())));
+    let halted = Incoming::Ours(head, halted());
     assert!(outcome_of(&bench.step(Event::Command(halted), at(1))).is_some());
     assert!(evidence_of(&bench.step(Event::Lost, at(2))).is_empty());
 }
@@ -224,7 +224,7 @@ fn a_store_that_is_ahead_at_the_own_fence_brings_no_second_doubt_and_adopts_what
     let fence_offset = bench.log - 1;
     assert_eq!(effects, vec![Effect::Activated, Effect::AdoptEvidence { head: head.clone(), fence_offset }]);
     assert!(outcome_of(&bench.step(Event::Heard(head.id, said(ResultStatus::Rejected)), at(5))).is_none());
-    assert_eq!(bench.append_all(&effects, at(6)), vec![Effect::Publish(head.id)]);
+    assert_eq!(bench.append_all(&effects, at(6)), vec![Effect::Ended(head.id)]);
 }
 
 #[test]

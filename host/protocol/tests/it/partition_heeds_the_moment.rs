@@ -1,7 +1,7 @@
 //! What does not fit the moment is not heeded: late, doubled and stray news of modules, sends and venues.
 
 use crate::common::bench::*;
-use crate::common::{at, command};
+use crate::common::{at, command, halted};
 use unrip_core::event::result::{EvidenceKind, ResultStatus};
 use unrip_protocol::fold::Head;
 use unrip_protocol::partition::*;
@@ -54,7 +54,7 @@ fn what_does_not_fit_the_moment_is_not_heeded() {
 
 fn passed_over(effects: &[Effect]) -> Option<&'static str> {
     match effects {
-        [Effect::DeadLetter { code, .. }, Effect::AppendSkip { .. }, ..] => Some(*code),
+        [Effect::AppendSkip { code, letter: Some(_), .. }, ..] => Some(*code),
         _ => None,
     }
 }
@@ -70,7 +70,7 @@ fn a_record_is_known_by_its_id_and_by_its_commands_id_in_hand_and_in_the_store()
     assert_eq!(passed_over(&bench.receive(&same_content, at(2))), Some("conflict"), "one record makes one command");
     // In the store only: it has ended.
     let mut bench = Bench::active();
-    let refused = Incoming::Ours(one(), Some(("halted".into(), String::new())));
+    let refused = Incoming::Ours(one(), halted());
     let outcome = bench.step(Event::Command(refused), at(1));
     bench.append_all(&outcome, at(2));
     assert_eq!(bench.partition.open_count(), 0);
@@ -92,6 +92,6 @@ fn an_ending_of_our_own_says_how_we_know() {
     assert_eq!(kind(&bench.receive(&command(2, "key-1"), at(2))), Some(EvidenceKind::Host));
     let stopped = bench.step(Event::SendEnded(one().id, SendEnd::Refused("halted")), at(2));
     assert_eq!(kind(&stopped), Some(EvidenceKind::Host));
-    let refused = Incoming::Ours(command(3, "key-3"), Some(("halted".into(), String::new())));
+    let refused = Incoming::Ours(command(3, "key-3"), halted());
     assert_eq!(kind(&bench.step(Event::Command(refused), at(3))), None, "no claim stands behind it");
 }

@@ -1,7 +1,7 @@
 //! What one executor does about one partition, step by step: any doubt means do not send; never resend; never guess.
 
 use crate::common::bench::*;
-use crate::common::{VENUE, at, command, placed};
+use crate::common::{VENUE, at, command, halted, placed};
 use unrip_core::Uuid;
 use unrip_core::event::result::ResultStatus;
 use unrip_protocol::fold::{Fact, Head, apply};
@@ -20,7 +20,7 @@ fn prepares_claims_reads_back_and_only_then_dispatches() {
     assert!(bench.step(Event::SendEnded(head.id, SendEnd::Handed), at(4)).is_empty());
     let outcome = bench.step(Event::Heard(head.id, said(ResultStatus::Executed)), at(5));
     assert_eq!(outcome_of(&outcome), Some((ResultStatus::Executed, "said".into())));
-    assert_eq!(bench.append_all(&outcome, at(6)), vec![Effect::Publish(head.id)]);
+    assert_eq!(bench.append_all(&outcome, at(6)), vec![Effect::Ended(head.id)]);
     assert_eq!(bench.partition.open_count(), 0);
 }
 
@@ -54,7 +54,7 @@ fn a_claim_of_an_earlier_life_is_in_doubt_and_not_sent() {
     assert_eq!(effects, vec![Effect::Activated, Effect::SayInDoubt(head.id), Effect::Resolve(head.id)]);
     let verdict = Resolution::Final(said(ResultStatus::NotExecuted));
     let outcome = bench.step(Event::Resolved(head.id, verdict), at(70_000));
-    assert_eq!(bench.append_all(&outcome, at(70_001)), vec![Effect::Publish(head.id)]);
+    assert_eq!(bench.append_all(&outcome, at(70_001)), vec![Effect::Ended(head.id)]);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn the_same_record_again_has_no_effect_and_other_content_is_passed_over() {
             .all(|effect| matches!(effect, Effect::Commit(3)))
     );
     let code = |effects: &[Effect]| match effects {
-        [Effect::DeadLetter { code, .. }, Effect::AppendSkip { .. }, ..] => *code,
+        [Effect::AppendSkip { code, letter: Some(_), .. }, ..] => *code,
         other => panic!("{other:?}"),
     };
     let conflict = Head { offset: 3, content_hash: "other".into(), ..head.clone() };
@@ -211,13 +211,12 @@ fn offsets_never_pass_a_command_that_the_journal_does_not_hold() {
 
 #[test]
 fn late_stale_refused_and_unbounded_commands_end_without_a_claim() {
-    let ended = |head: Head, refusal: Option<(String, String)>, now| {
+    let ended = |head: Head, refusal: Option<Refusal>, now| {
         let effects = Bench::active().step(Event::Command(Incoming::Ours(head, refusal)), now);
         outcome_of(&effects)
     };
     assert_eq!(ended(one(), None, at(3_000)), Some((ResultStatus::Expired, "dispatch_by_passed".into())));
-    let halted = Some(("halted".to_owned(), String::new()));
-    assert_eq!(ended(one(), halted, at(1)), Some((ResultStatus::Rejected, "halted".into())));
+    assert_eq!(ended(one(), halted(), at(1)), Some((ResultStatus::Rejected, "halted".into())));
     let far = Head { deadline: at(700_000), ..one() };
     assert_eq!(ended(far, None, at(1)), Some((ResultStatus::Rejected, "limit_deadline".into())));
     let ahead = ended(one(), None, at(-3_000));
@@ -249,7 +248,7 @@ fn a_claim_read_back_after_its_expiry_is_not_sent() {
     let mut effects = bench.append_all(&claim, at(3_001));
     effects.extend(bench.append_all(&expired, at(3_002)));
     assert_eq!(dispatches(&effects), 0);
-    assert!(effects.contains(&Effect::Publish(head.id)));
+    assert!(effects.contains(&Effect::Ended(head.id)));
 }
 
 #[test]
@@ -265,7 +264,10 @@ fn commands_of_an_earlier_life_hold_dispatch_back() {
     assert!(bench.receive(&one(), at(1)).is_empty(), "not prepared during the embargo");
     assert!(outcome_of(&bench.step(Event::Tick, at(3_000))).is_some(), "it expires instead");
     let old = Head { id: unrip_core::CommandId::from_bytes([0; 16]), ..command(2, "key-2") };
-    assert!(matches!(bench.receive(&old, at(2)).as_slice(), [Effect::DeadLetter { code: "stale", .. }, ..]));
+    assert!(matches!(
+        bench.receive(&old, at(2)).as_slice(),
+        [Effect::AppendSkip { code: "stale", letter: Some(_), .. }, ..]
+    ));
 }
 
 #[test]
@@ -278,7 +280,7 @@ fn a_drain_takes_no_new_work_and_still_writes_what_it_hears() {
     assert!(!bench.partition.is_drained());
     assert!(bench.receive(&command(2, "key-2"), at(4)).is_empty());
     let outcome = bench.step(Event::Heard(head.id, said(ResultStatus::Executed)), at(5));
-    assert_eq!(bench.append_all(&outcome, at(6)), vec![Effect::Publish(head.id)]);
+    assert_eq!(bench.append_all(&outcome, at(6)), vec![Effect::Ended(head.id)]);
     assert!(bench.partition.is_drained());
 }
 

@@ -1,7 +1,7 @@
 //! What comes back from the log decides, record by record: own records, a zombie's, and repeats.
 
 use crate::common::bench::*;
-use crate::common::{at, command, placed};
+use crate::common::{at, command, halted, placed};
 use unrip_core::event::result::ResultStatus;
 use unrip_protocol::fold::{Applied, Fact, Head, Invalid, MemoryFold, apply};
 use unrip_protocol::partition::*;
@@ -44,7 +44,7 @@ fn a_claim_in_the_log_that_nobody_here_remembers_is_a_doubt() {
 fn a_claim_that_an_outcome_forestalled_is_let_go() {
     let (mut bench, head, claim) = claiming();
     let outcome = Fact::Outcome { head: head.clone(), fence_offset: 0, status: ResultStatus::Expired };
-    assert_eq!(bench.append(placed(bench.log, outcome), at(3)), vec![Effect::Publish(head.id), Effect::Commit(2)]);
+    assert_eq!(bench.append(placed(bench.log, outcome), at(3)), vec![Effect::Ended(head.id), Effect::Commit(2)]);
     assert!(bench.append_all(&claim, at(4)).is_empty());
     assert!(!bench.partition.holds(&head.id));
 }
@@ -71,7 +71,7 @@ fn a_claim_that_comes_second_leaves_the_first_in_doubt_or_ended() {
 #[test]
 fn an_outcome_that_a_copy_of_the_own_fence_voids_is_appended_under_the_copy() {
     let mut bench = Bench::active();
-    let refused = Incoming::Ours(one(), Some(("halted".to_owned(), String::new())));
+    let refused = Incoming::Ours(one(), halted());
     let outcome = bench.step(Event::Command(refused), at(1));
     let mut copy = placed(bench.log, Fact::Fence);
     copy.event_id = uuid(9_001);
@@ -79,7 +79,7 @@ fn an_outcome_that_a_copy_of_the_own_fence_voids_is_appended_under_the_copy() {
     let again = bench.append_all(&outcome, at(3));
     assert!(matches!(again.as_slice(), [Effect::AppendOutcome { fence_offset: 1, .. }]), "{again:?}");
     // The same void one once more: what is under way stands under the copy already, it is only made again.
-    assert_eq!(bench.append_all(&again, at(4)), vec![Effect::Publish(one().id), Effect::Commit(2)]);
+    assert_eq!(bench.append_all(&again, at(4)), vec![Effect::Ended(one().id), Effect::Commit(2)]);
     assert!(bench.append_all(&again, at(5)).is_empty());
     assert!(bench.append_all(&outcome, at(6)).is_empty());
 }
@@ -89,7 +89,7 @@ fn an_outcome_that_lands_twice_is_published_once() {
     let mut bench = Bench::active();
     bench.claim(&one(), at(1));
     let outcome = bench.step(Event::Heard(one().id, said(ResultStatus::Executed)), at(2));
-    assert_eq!(bench.append_all(&outcome, at(3)), vec![Effect::Publish(one().id)]);
+    assert_eq!(bench.append_all(&outcome, at(3)), vec![Effect::Ended(one().id)]);
     assert!(bench.append_all(&outcome, at(4)).is_empty());
 }
 
@@ -149,7 +149,7 @@ fn commits_wait_for_the_first_command_that_the_journal_does_not_hold() {
     let outcome = bench.step(Event::Prepared(command(2, "key-2").id, never), at(3));
     assert_eq!(outcome_of(&outcome), Some((ResultStatus::Rejected, "module_refused".into())));
     let effects = bench.append_all(&outcome, at(4));
-    assert_eq!(effects, vec![Effect::Publish(command(2, "key-2").id), Effect::Commit(5)]);
+    assert_eq!(effects, vec![Effect::Ended(command(2, "key-2").id), Effect::Commit(5)]);
 }
 
 /// A claim on its way when a later copy of our own fence lands before it.
@@ -186,7 +186,7 @@ fn a_clock_that_steps_back_sends_nothing_that_has_expired() {
     let expired = bench.step(Event::Tick, at(3_000));
     assert!(outcome_of(&expired).is_some());
     assert_eq!(bench.append_all(&claim, at(2_999)), vec![Effect::Commit(2)], "its outcome is on its way");
-    assert_eq!(bench.append_all(&expired, at(2_999)), vec![Effect::Publish(head.id)]);
+    assert_eq!(bench.append_all(&expired, at(2_999)), vec![Effect::Ended(head.id)]);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn at_the_own_fence_what_the_store_knows_to_be_over_is_let_go() {
 #[test]
 fn an_outcome_known_before_it_is_read_frees_its_offset() {
     let mut bench = Bench::active();
-    let outcome = bench.step(Event::Command(Incoming::Ours(one(), Some(("halted".into(), String::new())))), at(1));
+    let outcome = bench.step(Event::Command(Incoming::Ours(one(), halted())), at(1));
     let first = Fact::Outcome { head: one(), fence_offset: 0, status: ResultStatus::Rejected };
     apply(&mut bench.fold, &placed(bench.log, first)).unwrap();
     bench.log += 1;
@@ -244,7 +244,7 @@ fn an_outcome_known_before_it_is_read_frees_its_offset() {
 #[test]
 fn an_outcome_that_is_void_for_a_reason_not_read_yet_is_left_to_its_time() {
     let mut bench = Bench::active();
-    bench.step(Event::Command(Incoming::Ours(one(), Some(("halted".into(), String::new())))), at(1));
+    bench.step(Event::Command(Incoming::Ours(one(), halted())), at(1));
     let outcome = placed(bench.log, Fact::Outcome { head: one(), fence_offset: 0, status: ResultStatus::Rejected });
     let applied = Applied::OutcomeInvalid(Invalid::Fence);
     assert!(bench.step(Event::Folded { placed: outcome, applied, appended_at: at(2) }, at(2)).is_empty());

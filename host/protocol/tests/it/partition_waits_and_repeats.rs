@@ -1,7 +1,7 @@
 //! What time does to one partition: appends that did not come back, answers that did not come, doubts, expiry.
 
 use crate::common::bench::*;
-use crate::common::{at, command, placed};
+use crate::common::{at, command, halted, placed};
 use unrip_core::event::result::ResultStatus;
 use unrip_protocol::fold::Fact;
 use unrip_protocol::partition::*;
@@ -23,9 +23,9 @@ fn a_skip_that_does_not_come_back_is_appended_again_and_then_never_more() {
     let mut bench = Bench::active();
     let poison = Incoming::Unacceptable { offset: 1, id: None, code: "poison", reason: "why".to_owned() };
     let effects = bench.step(Event::Command(poison), at(0));
-    let skip = Effect::AppendSkip { offset: 1, id: None, fence_offset: 0, code: "poison" };
-    let letter = Effect::DeadLetter { offset: 1, code: "poison", reason: "why".to_owned() };
-    assert_eq!(effects, vec![letter, skip.clone()], "nothing is committed before the skip is read");
+    let skip = |letter| Effect::AppendSkip { offset: 1, id: None, fence_offset: 0, code: "poison", letter };
+    assert_eq!(effects, vec![skip(Some("why".to_owned()))], "nothing is committed before the skip is read");
+    let skip = skip(None);
     assert!(!bench.partition.is_drained());
     assert!(bench.step(Event::Tick, at(4_999)).is_empty());
     assert_eq!(bench.step(Event::Tick, at(5_000)), vec![skip.clone()]);
@@ -38,7 +38,7 @@ fn a_skip_that_does_not_come_back_is_appended_again_and_then_never_more() {
 #[test]
 fn an_outcome_that_does_not_come_back_is_appended_again_each_time() {
     let mut bench = Bench::active();
-    let refused = Incoming::Ours(one(), Some(("halted".to_owned(), String::new())));
+    let refused = Incoming::Ours(one(), halted());
     let outcome = bench.step(Event::Command(refused), at(0));
     assert!(bench.step(Event::Tick, at(4_999)).is_empty());
     assert_eq!(bench.step(Event::Tick, at(5_000)), outcome);
@@ -63,7 +63,7 @@ fn an_adoption_that_does_not_come_back_is_made_again_each_time() {
         assert!(bench.step(Event::Tick, at(4_999)).is_empty());
         assert_eq!(bench.step(Event::Tick, at(5_000)), adopted);
         assert!(bench.step(Event::Tick, at(9_999)).is_empty());
-        assert_eq!(bench.append_all(&adopted, at(9_999)), vec![Effect::Publish(one().id)]);
+        assert_eq!(bench.append_all(&adopted, at(9_999)), vec![Effect::Ended(one().id)]);
     }
 }
 
@@ -116,7 +116,7 @@ fn what_is_not_prepared_or_claimed_expires_at_dispatch_by_and_not_before() {
         assert!(bench.step(Event::Tick, at(2_999)).is_empty());
         let effects = bench.step(Event::Tick, at(3_000));
         assert_eq!(outcome_of(&effects), expired);
-        assert_eq!(bench.append_all(&effects, at(3_001)), vec![Effect::Publish(id), Effect::Commit(2)]);
+        assert_eq!(bench.append_all(&effects, at(3_001)), vec![Effect::Ended(id), Effect::Commit(2)]);
     }
     // Read at that moment it is too late, and just before it is not.
     assert_eq!(outcome_of(&Bench::active().receive(&one(), at(3_000))), expired);
@@ -167,7 +167,7 @@ fn a_module_that_cannot_prepare_yet_is_asked_again_while_the_partition_is_ours()
 #[test]
 fn nobody_but_the_owner_repeats_anything() {
     let mut bench = Bench::active();
-    bench.step(Event::Command(Incoming::Ours(one(), Some(("halted".to_owned(), String::new())))), at(0));
+    bench.step(Event::Command(Incoming::Ours(one(), halted())), at(0));
     bench.receive(&command(2, "key-2"), at(0));
     bench.claim(&command(3, "key-3"), at(0));
     bench.step(Event::SendEnded(command(3, "key-3").id, SendEnd::Handed), at(0));

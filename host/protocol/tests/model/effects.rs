@@ -72,7 +72,7 @@ impl Process<'_> {
             Effect::Resolve(id) if !self.instead_of_asking(id) => {
                 self.executor.host.asking.insert(id);
             }
-            Effect::Publish(_) => {
+            Effect::Ended(_) => {
                 if let Some(publisher) = &mut self.executor.host.publisher {
                     publisher.poked = true;
                 }

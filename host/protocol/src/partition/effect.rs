@@ -3,7 +3,7 @@
 use unrip_core::event::result::{EvidenceKind, ResultStatus};
 use unrip_core::{CommandId, Timestamp, Uuid};
 
-use super::fold::{Applied, Head, Placed};
+use crate::fold::{Applied, Head, Placed};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,8 +57,8 @@ pub struct Assignment {
 /// A record of the command topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Incoming {
-    /// A command of ours; refused before a claim if a gate or limit says so (code, words).
-    Ours(Head, Option<(String, String)>),
+    /// A command of ours; with a refusal it ends before a claim.
+    Ours(Head, Option<Refusal>),
     /// For another venue's executor.
     Foreign {
         /// Its offset.
@@ -75,6 +75,15 @@ pub enum Incoming {
         /// For people.
         reason: String,
     },
+}
+
+/// Why a gate or a limit refuses a command before its claim.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Refusal {
+    /// `halted`, `limit_…`.
+    pub code: String,
+    /// For people.
+    pub reason: String,
 }
 
 /// What the module made of a command.
@@ -189,7 +198,7 @@ pub enum Effect {
         /// What was heard.
         ending: Ending,
     },
-    /// Append a skip.
+    /// Append a skip, after the dead letter of the record that is passed over.
     AppendSkip {
         /// The record's offset.
         offset: i64,
@@ -199,22 +208,15 @@ pub enum Effect {
         fence_offset: i64,
         /// Why.
         code: &'static str,
-    },
-    /// Write a dead letter for the command record at this offset.
-    DeadLetter {
-        /// The record's offset.
-        offset: i64,
-        /// Why.
-        code: &'static str,
-        /// For people.
-        reason: String,
+        /// The words of the dead letter, to be made of the record just read. `None`: append the same letter again.
+        letter: Option<String>,
     },
     /// Say that the command is in doubt.
     SayInDoubt(CommandId),
     /// Ask the module for the next step in a doubt, and ask the venue what it says.
     Resolve(CommandId),
-    /// Publish the result of an outcome that is in the log.
-    Publish(CommandId),
+    /// The outcome is in the log: publish its result, and settle what the command promised.
+    Ended(CommandId),
     /// Commit this offset of the command topic.
     Commit(i64),
     /// A newer fence was read: leave the group and join it again.

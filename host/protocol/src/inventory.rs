@@ -11,7 +11,7 @@ use super::limits::{Balance, Limits, Promise, Refused};
 
 /// The promises of the accounts of one partition.
 #[derive(Clone, Debug, Default)]
-pub struct Book {
+pub struct Inventory {
     promises: BTreeMap<CommandId, Entered>,
     /// By account and asset.
     tallies: BTreeMap<(String, String), Tally>,
@@ -40,7 +40,7 @@ struct Window {
     sums: BTreeMap<String, u128>,
 }
 
-impl Book {
+impl Inventory {
     /// Enters a promise, or says why it must not be made. Entered again it is the same promise.
     pub fn admit(
         &mut self,
@@ -256,35 +256,35 @@ mod tests {
 
     #[test]
     fn open_answers_together_never_promise_more_than_is_held() {
-        let (mut book, limits) = (Book::default(), limits());
-        assert_eq!(code(book.admit(id(1), promise(60), &limits, held(100, 0), at(0))), "ok");
-        assert_eq!(code(book.admit(id(1), promise(60), &limits, held(100, 0), at(0))), "ok", "the same promise");
-        assert_eq!(code(book.admit(id(2), promise(41), &limits, held(100, 0), at(0))), "limit_inventory");
-        assert_eq!(code(book.admit(id(3), promise(40), &limits, held(100, 0), at(0))), "ok");
-        assert_eq!(code(book.admit(id(4), promise(u128::MAX), &limits, held(100, 0), at(0))), "limit_inventory");
-        book.release(&id(1));
-        assert_eq!(code(book.admit(id(5), promise(60), &limits, held(100, 0), at(0))), "ok");
+        let (mut inventory, limits) = (Inventory::default(), limits());
+        assert_eq!(code(inventory.admit(id(1), promise(60), &limits, held(100, 0), at(0))), "ok");
+        assert_eq!(code(inventory.admit(id(1), promise(60), &limits, held(100, 0), at(0))), "ok", "the same promise");
+        assert_eq!(code(inventory.admit(id(2), promise(41), &limits, held(100, 0), at(0))), "limit_inventory");
+        assert_eq!(code(inventory.admit(id(3), promise(40), &limits, held(100, 0), at(0))), "ok");
+        assert_eq!(code(inventory.admit(id(4), promise(u128::MAX), &limits, held(100, 0), at(0))), "limit_inventory");
+        inventory.release(&id(1));
+        assert_eq!(code(inventory.admit(id(5), promise(60), &limits, held(100, 0), at(0))), "ok");
     }
 
     #[test]
     fn a_promise_counts_until_a_balance_was_asked_for_after_its_end() {
-        let (mut book, limits) = (Book::default(), limits());
-        assert_eq!(code(book.admit(id(1), promise(100), &limits, held(100, 0), at(0))), "ok");
-        book.settled(&id(1), at(2_000));
+        let (mut inventory, limits) = (Inventory::default(), limits());
+        assert_eq!(code(inventory.admit(id(1), promise(100), &limits, held(100, 0), at(0))), "ok");
+        inventory.settled(&id(1), at(2_000));
         // It settled, and the balance is from before: counting neither would promise the same twice.
-        assert_eq!(code(book.admit(id(2), promise(50), &limits, held(100, 2_499), at(2_600))), "limit_inventory");
-        assert_eq!(code(book.admit(id(2), promise(50), &limits, held(50, 2_500), at(2_600))), "ok");
+        assert_eq!(code(inventory.admit(id(2), promise(50), &limits, held(100, 2_499), at(2_600))), "limit_inventory");
+        assert_eq!(code(inventory.admit(id(2), promise(50), &limits, held(50, 2_500), at(2_600))), "ok");
         // A lapse is the deadline passing.
-        assert_eq!(code(book.admit(id(3), promise(50), &limits, held(50, 10_499), at(10_600))), "limit_inventory");
-        assert_eq!(code(book.admit(id(3), promise(50), &limits, held(50, 10_500), at(10_600))), "ok");
+        assert_eq!(code(inventory.admit(id(3), promise(50), &limits, held(50, 10_499), at(10_600))), "limit_inventory");
+        assert_eq!(code(inventory.admit(id(3), promise(50), &limits, held(50, 10_500), at(10_600))), "ok");
     }
 
     #[test]
     fn an_unknown_or_old_balance_is_no_balance() {
-        let (mut book, limits) = (Book::default(), Limits { balance_age_ms_max: 1_000, ..limits() });
-        assert_eq!(code(book.admit(id(1), promise(1), &limits, |_, _| None, at(0))), "not_yet");
-        assert_eq!(code(book.admit(id(1), promise(1), &limits, held(9, 0), at(1_001))), "not_yet");
-        assert_eq!(code(book.admit(id(1), promise(1), &limits, held(9, 1), at(1_001))), "ok");
+        let (mut inventory, limits) = (Inventory::default(), Limits { balance_age_ms_max: 1_000, ..limits() });
+        assert_eq!(code(inventory.admit(id(1), promise(1), &limits, |_, _| None, at(0))), "not_yet");
+        assert_eq!(code(inventory.admit(id(1), promise(1), &limits, held(9, 0), at(1_001))), "not_yet");
+        assert_eq!(code(inventory.admit(id(1), promise(1), &limits, held(9, 1), at(1_001))), "ok");
     }
 
     #[test]
@@ -297,24 +297,24 @@ mod tests {
             assets: [("A".to_owned(), asset)].into(),
             ..limits()
         };
-        let mut book = Book::default();
-        assert_eq!(code(book.admit(id(1), promise(60), &limits, |_, _| None, at(0))), "ok");
-        assert_eq!(code(book.admit(id(2), promise(41), &limits, |_, _| None, at(1))), "limit_amount_per_window");
-        assert_eq!(code(book.admit(id(3), promise(20), &limits, |_, _| None, at(2))), "ok");
-        assert_eq!(code(book.admit(id(4), promise(20), &limits, |_, _| None, at(3))), "ok");
-        assert_eq!(code(book.admit(id(5), promise(0), &limits, |_, _| None, at(4))), "limit_commands_per_window");
-        assert_eq!(code(book.admit(id(5), promise(60), &limits, |_, _| None, at(1_000))), "ok");
+        let mut inventory = Inventory::default();
+        assert_eq!(code(inventory.admit(id(1), promise(60), &limits, |_, _| None, at(0))), "ok");
+        assert_eq!(code(inventory.admit(id(2), promise(41), &limits, |_, _| None, at(1))), "limit_amount_per_window");
+        assert_eq!(code(inventory.admit(id(3), promise(20), &limits, |_, _| None, at(2))), "ok");
+        assert_eq!(code(inventory.admit(id(4), promise(20), &limits, |_, _| None, at(3))), "ok");
+        assert_eq!(code(inventory.admit(id(5), promise(0), &limits, |_, _| None, at(4))), "limit_commands_per_window");
+        assert_eq!(code(inventory.admit(id(5), promise(60), &limits, |_, _| None, at(1_000))), "ok");
     }
 
     #[test]
     fn forgets_what_counts_for_nothing() {
-        let (mut book, limits) = (Book::default(), Limits { balance_age_ms_max: 1_000, ..limits() });
-        book.enter(id(1), promise(u128::MAX), at(0));
-        book.enter(id(2), promise(u128::MAX), at(0));
-        book.sweep(&limits, at(11_499));
-        assert_eq!(book.len(), 2);
-        book.sweep(&limits, at(11_500));
-        assert!(book.is_empty());
-        assert_eq!(code(book.admit(id(3), promise(5), &limits, held(5, 11_600), at(11_600))), "ok");
+        let (mut inventory, limits) = (Inventory::default(), Limits { balance_age_ms_max: 1_000, ..limits() });
+        inventory.enter(id(1), promise(u128::MAX), at(0));
+        inventory.enter(id(2), promise(u128::MAX), at(0));
+        inventory.sweep(&limits, at(11_499));
+        assert_eq!(inventory.len(), 2);
+        inventory.sweep(&limits, at(11_500));
+        assert!(inventory.is_empty());
+        assert_eq!(code(inventory.admit(id(3), promise(5), &limits, held(5, 11_600), at(11_600))), "ok");
     }
 }
