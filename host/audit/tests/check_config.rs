@@ -1,6 +1,8 @@
 //! `--check-config` of a service's program, with variables as operators and Kubernetes set them.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail a test by panicking")]
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail a test by panicking")]
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
