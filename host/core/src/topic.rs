@@ -13,6 +13,10 @@ pub const EXECUTION_CONTROL: &str = "ctl.execution";
 
 /// Retention of commands and of everything that must outlive them, in milliseconds (7 days, RECORDS "Keys and partitions").
 pub const EXECUTION_RETENTION_MS: i64 = 7 * 24 * 3_600 * 1_000;
+/// Retention of raw and canonical events by age, in milliseconds (7 days): long enough to replay last week.
+const EVENT_RETENTION_MS: i64 = 7 * 24 * 3_600 * 1_000;
+/// Retention of raw and canonical events by size, in bytes per partition (4 GiB): a disk is never filled by a busy venue.
+const EVENT_RETENTION_BYTES: i64 = 4 * 1_024 * 1_024 * 1_024;
 /// Largest record of any topic in bytes: a frame of 512 KiB as base64 with its envelope, and a claim that holds a command.
 pub const MESSAGE_BYTES_MAX: i32 = 2 * 1_024 * 1_024;
 
@@ -89,6 +93,24 @@ impl TopicSpec {
     }
 }
 
+/// Topics of a venue: its raw streams, the canonical events it feeds, and the dead letters of both.
+pub fn venue_topics(venue: &str, streams: &[String], events: &[String], partitions: i32) -> Vec<TopicSpec> {
+    let raw = streams.iter().map(|stream| raw(venue, stream));
+    let norm = events.iter().map(|event| norm(event));
+    let sources: Vec<String> = raw.chain(norm).collect();
+    let dead = sources.iter().map(|source| dead(source)).chain([dead_frames(venue)]);
+    let names: Vec<String> = sources.iter().cloned().chain(dead).collect();
+    names
+        .into_iter()
+        .map(|name| TopicSpec {
+            name,
+            partitions,
+            retention: Retention::TimeOrBytes(EVENT_RETENTION_MS, EVENT_RETENTION_BYTES),
+            log_append_time: false,
+        })
+        .collect()
+}
+
 /// The topics of the execution side: equal partition counts, and the switch.
 pub fn execution_topics(partitions: i32) -> Vec<TopicSpec> {
     let timed = |name: &str, log_append_time| TopicSpec {
@@ -130,5 +152,20 @@ mod tests {
             assert!(spec.config().contains(&("retention.bytes", "-1".to_owned())), "{}", spec.name);
             assert_eq!(spec.partitions, 6);
         }
+    }
+
+    #[test]
+    fn lists_every_topic_of_a_venue_with_its_dead_letters() {
+        let topics = venue_topics("a-venue", &["quote".to_owned()], &["swap_demand".to_owned()], 3);
+        let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+        let expected = [
+            "raw.a_venue.quote",
+            "norm.swap_demand",
+            "dead.raw.a_venue.quote",
+            "dead.norm.swap_demand",
+            "dead.raw.a_venue",
+        ];
+        assert_eq!(names, expected);
+        assert!(topics.iter().all(|topic| topic.partitions == 3));
     }
 }

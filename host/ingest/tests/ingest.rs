@@ -19,13 +19,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
-use unrip_bus::{BusConfig, Isolation, LogReader, Record, read_to_end};
+use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Record, read_to_end};
 use unrip_core::event::dead::DeadLetter;
 use unrip_core::event::raw::RawFrame;
 use unrip_core::partition::partition_for;
 use unrip_core::{Envelope, id, topic};
 use unrip_ingest::IngestConfig;
-use unrip_service::{Context, RoleConfig, RunError, topics};
+use unrip_service::{Context, RoleConfig, RunError};
 use unrip_testkit::broker::{self, Broker, BrokerChoice};
 use unrip_testkit::components;
 
@@ -120,7 +120,8 @@ fn bus(brokers: &str) -> BusConfig {
 async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
     let brokers = broker::for_tests().bootstrap().to_owned();
     let bus = bus(&brokers);
-    topics::ensure(&bus, &topics::venue_topics(VENUE, &["quote".into()], &[], PARTITIONS)).await.unwrap();
+    let topics = topic::venue_topics(VENUE, &["quote".into()], &[], PARTITIONS);
+    Admin::new(&bus).unwrap().ensure_topics(&topics).await.unwrap();
     let relay = Relay::start().await;
     let dir = tempfile::tempdir().unwrap();
     let context = Context::of("ingest");
@@ -250,7 +251,8 @@ async fn loses_nothing_while_the_broker_is_away() {
     let mut broker = Broker::start(BrokerChoice { own: true, ..BrokerChoice::default() }, data.path()).unwrap();
     let brokers = broker.bootstrap().to_owned();
     let bus = bus(&brokers);
-    topics::ensure(&bus, &topics::venue_topics(VENUE, &["quote".into()], &[], PARTITIONS)).await.unwrap();
+    let topics = topic::venue_topics(VENUE, &["quote".into()], &[], PARTITIONS);
+    Admin::new(&bus).unwrap().ensure_topics(&topics).await.unwrap();
     let relay = Relay::start().await;
     let dir = tempfile::tempdir().unwrap();
     let context = Context::of("ingest");

@@ -3,13 +3,13 @@
 use unrip_bus::{Admin, BusConfig};
 use unrip_core::event::control::{ExecutionMode, Mode, Modes, ScopeMode};
 use unrip_core::topic;
-use unrip_service::modes::{self, Change};
 use unrip_service::{Clock, Ids, SystemClock};
 
 use super::args::{HaltArgs, ModeArgs};
 use super::scope::Scope;
 use super::{print, reason, who, who_must_be_known};
 use crate::error::{self, Error};
+use crate::modes::{self, Change};
 use crate::topics::cannot;
 
 /// Runs `unrip halt`. Nothing that could be left out stands between the word and the record.

@@ -7,7 +7,6 @@ use unrip_bus::BusConfig;
 use unrip_core::event::control::{FLEET, Mode, Modes, ScopeMode};
 use unrip_core::event::result::{ResultStatus, TradeResult};
 use unrip_core::{CommandId, Envelope, Timestamp, topic};
-use unrip_service::modes;
 use unrip_service::{Clock, SystemClock};
 
 use super::args::StatusArgs;
@@ -16,6 +15,7 @@ use super::journal_reading::{Decision, FenceHolder, Journal, OpenClaim};
 use super::reading::{self, Bounds};
 use super::{print, status_text};
 use crate::error::{self, Error};
+use crate::modes;
 use crate::topics::cannot;
 
 /// Open claims listed per partition at most, the oldest first; the counts go on.

@@ -2,14 +2,14 @@
 
 use unrip_bus::{BusConfig, Ensured};
 use unrip_core::event::control::{ExecutionMode, FLEET, Mode, ScopeMode};
-use unrip_core::topic::{TopicSpec, execution_topics};
-use unrip_service::modes;
-use unrip_service::topics as topic_step;
+use unrip_core::topic::{TopicSpec, execution_topics, venue_topics};
 use unrip_service::{Clock, Ids, SystemClock};
 
 use crate::args::EnsureArgs;
 use crate::error::Error;
+use crate::modes;
 use crate::say::Say;
+use crate::topic_step;
 use crate::venue::Venue;
 
 /// Runs the command.
@@ -30,7 +30,7 @@ pub async fn run(args: &EnsureArgs) -> Result<(), Error> {
 pub async fn ensure(bus: &BusConfig, venues: &[Venue], partitions: i32, say: &Say) -> Result<Vec<TopicSpec>, Error> {
     let mut specs = execution_topics(partitions);
     for venue in venues {
-        for spec in topic_step::venue_topics(&venue.name, &venue.streams, &venue.events, partitions) {
+        for spec in venue_topics(&venue.name, &venue.streams, &venue.events, partitions) {
             if specs.iter().all(|known| known.name != spec.name) {
                 specs.push(spec);
             }

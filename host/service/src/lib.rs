@@ -14,14 +14,12 @@ pub mod exit;
 pub mod health;
 pub mod ids;
 pub mod metrics;
-pub mod modes;
 pub mod module;
 pub mod net;
 pub mod pipeline;
 pub mod run;
 pub mod shutdown;
 pub mod telemetry;
-pub mod topics;
 
 pub use bus_watch::BusWatch;
 pub use clock::{Clock, SystemClock};

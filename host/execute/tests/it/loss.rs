@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::common::journal::{claim, outcome, trade};
 use crate::common::{VENUE, at};
-use unrip_bus::{BusConfig, Isolation, Outgoing, Producer, read_to_end};
+use unrip_bus::{Admin, BusConfig, Isolation, Outgoing, Producer, read_to_end};
 use unrip_core::event::command::ExecuteTrade;
-use unrip_core::event::journal::{JournalEntry, JournalFence};
+use unrip_core::event::journal::{JournalEntry, JournalFence, JournalGenesis};
 use unrip_core::{CommandId, Envelope, Payload, Timestamp, Uuid, topic};
 use unrip_execute::config::Demands;
 use unrip_execute::journal::tail::{Begun, begin, tail};
@@ -20,7 +20,7 @@ use unrip_execute::store::{FoldedRecord, Keeping, LogRecord, Store, StoreError, 
 use unrip_protocol::fold::{Entry, FoldView};
 use unrip_protocol::wire;
 use unrip_service::clock::SystemClock;
-use unrip_service::{Ids, RunError, topics};
+use unrip_service::{Ids, RunError};
 use unrip_testkit::broker::{Broker, BrokerChoice};
 
 const PARTITIONS: i32 = 2;
@@ -42,10 +42,14 @@ impl Life {
         let choice = BrokerChoice { own: true, ..BrokerChoice::default() };
         let path = dir.path().to_owned();
         let broker = tokio::task::spawn_blocking(move || Broker::start(choice, &path)).await.unwrap().unwrap();
-        topics::ensure(&broker.bus(), &topic::execution_topics(PARTITIONS)).await.unwrap();
-        let journal_id =
-            topics::begin_journal(&broker.bus(), PARTITIONS, &Ids::random(), now()).await.unwrap().unwrap();
-        Self { broker, _dir: dir, journal_id }
+        let topics = topic::execution_topics(PARTITIONS);
+        Admin::new(&broker.bus()).unwrap().ensure_topics(&topics).await.unwrap();
+        let journal_id = Ids::random().uuid_v7(now());
+        let life = Self { broker, _dir: dir, journal_id };
+        for partition in 0..PARTITIONS {
+            life.append_to(partition, JournalGenesis { journal_id, partition_count: PARTITIONS }).await;
+        }
+        life
     }
 
     fn bus(&self) -> BusConfig {
@@ -53,10 +57,14 @@ impl Life {
     }
 
     async fn append<P: Payload>(&self, payload: P) -> i64 {
+        self.append_to(0, payload).await
+    }
+
+    async fn append_to<P: Payload>(&self, partition: i32, payload: P) -> i64 {
         let envelope = Envelope::root(Ids::random().uuid_v7(now()), VENUE, "test", now(), payload);
         let outgoing = Outgoing {
             topic: topic::JOURNAL.to_owned(),
-            partition: Some(0),
+            partition: Some(partition),
             key: b"k".to_vec(),
             value: envelope.encode().unwrap(),
             headers: Vec::new(),

@@ -4,15 +4,10 @@
 
 use unrip_bus::{Admin, BusConfig, Ensured, Isolation, LogReader, Outgoing, Producer, Record};
 use unrip_core::event::journal::JournalGenesis;
-use unrip_core::topic::{self, Retention, TopicSpec};
+use unrip_core::topic::{self, TopicSpec};
 use unrip_core::{Envelope, Payload, Timestamp, Uuid};
+use unrip_service::Ids;
 
-use crate::ids::Ids;
-
-/// Retention of raw and canonical events by age, in milliseconds (7 days): long enough to replay last week.
-const EVENT_RETENTION_MS: i64 = 7 * 24 * 3_600 * 1_000;
-/// Retention of raw and canonical events by size, in bytes per partition (4 GiB): a disk is never filled by a busy venue.
-const EVENT_RETENTION_BYTES: i64 = 4 * 1_024 * 1_024 * 1_024;
 /// Key of a partition's genesis.
 const GENESIS_KEY: &str = "genesis";
 /// Venue of what concerns all of them.
@@ -47,24 +42,6 @@ pub enum Error {
     /// A record could not be encoded.
     #[error("a record could not be encoded: {0}")]
     Encode(#[from] serde_json::Error),
-}
-
-/// Topics of a venue: its raw streams, the canonical events it feeds, and the dead letters of both.
-pub fn venue_topics(venue: &str, streams: &[String], events: &[String], partitions: i32) -> Vec<TopicSpec> {
-    let raw = streams.iter().map(|stream| topic::raw(venue, stream));
-    let norm = events.iter().map(|event| topic::norm(event));
-    let sources: Vec<String> = raw.chain(norm).collect();
-    let dead = sources.iter().map(|source| topic::dead(source)).chain([topic::dead_frames(venue)]);
-    let names: Vec<String> = sources.iter().cloned().chain(dead).collect();
-    names
-        .into_iter()
-        .map(|name| TopicSpec {
-            name,
-            partitions,
-            retention: Retention::TimeOrBytes(EVENT_RETENTION_MS, EVENT_RETENTION_BYTES),
-            log_append_time: false,
-        })
-        .collect()
 }
 
 /// Makes the topics that are not there; one that differs is an error.
@@ -184,21 +161,6 @@ pub(crate) fn outgoing<P: Payload>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_every_topic_of_a_venue_with_its_dead_letters() {
-        let topics = venue_topics("a-venue", &["quote".to_owned()], &["swap_demand".to_owned()], 3);
-        let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
-        let expected = [
-            "raw.a_venue.quote",
-            "norm.swap_demand",
-            "dead.raw.a_venue.quote",
-            "dead.norm.swap_demand",
-            "dead.raw.a_venue",
-        ];
-        assert_eq!(names, expected);
-        assert!(topics.iter().all(|topic| topic.partitions == 3));
-    }
 
     #[test]
     fn journals_that_disagree_are_refused() {

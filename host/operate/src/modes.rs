@@ -3,9 +3,9 @@
 use unrip_bus::{BusConfig, Isolation, LogReader, Producer, ProducerOptions, Record, read_to_end};
 use unrip_core::event::control::{ExecutionMode, Modes, ScopeMode};
 use unrip_core::{Envelope, topic};
+use unrip_service::Ids;
 
-use crate::ids::Ids;
-use crate::topics::{ALL_VENUES, Error, outgoing};
+use crate::topic_step::{ALL_VENUES, Error, outgoing};
 
 /// How long a new mode is offered to the broker before it fails, in milliseconds: whoever halts must know soon.
 const SET_WAIT_MS_MAX: u64 = 10_000;
