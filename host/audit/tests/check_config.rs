@@ -1,8 +1,6 @@
 //! `--check-config` of a service's program, with variables as operators and Kubernetes set them.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail a test by panicking")]
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail a test by panicking")]
-
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
@@ -78,6 +76,8 @@ fn what_is_wrong_is_named_and_never_shown() {
     refused(&check(&good(), &env, &[]), &["UNRIP_BUS__PROPERTIES__SASL.PASSWORD", "not UTF-8"]);
     let unquoted = format!("[service]\nvenue = \"*\"\n[bus]\nbrokers = \"b:1\"\nproperties = {{ a = {SECRET} }}\n");
     refused(&check(&folder(&unquoted), &[], &[]), &["audit.toml: `bus.properties.a`", "integer, expected a string"]);
+    let venue = [("UNRIP_SERVICE_VENUE", OsStr::new("my_venue"))];
+    refused(&check(&good(), &venue, &[]), &["`service.venue`", "`my_venue` is not a venue's name"]);
     let section = "[service]\nvenue = \"*\"\n[bus]\nbrokers = \"b:1\"\n[nonsense]\n";
     refused(&check(&folder(section), &[], &[]), &["`nonsense`: unknown field"]);
     refused(&check(&good(), &[], &["--config", "other.toml"]), &["--config", "cannot be used multiple times"]);

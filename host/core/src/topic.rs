@@ -1,5 +1,7 @@
 //! Topic and group names, and how each topic is made.
 
+use crate::text::cut;
+
 /// Commands; key `execution_key`.
 pub const EXECUTE_TRADE: &str = "cmd.execute_trade";
 /// The journal; in the command's partition.
@@ -11,12 +13,17 @@ pub const TRADE_STATUS: &str = "exec.trade_status";
 /// The kill switch; one partition, compacted.
 pub const EXECUTION_CONTROL: &str = "ctl.execution";
 
+/// The topics whose partitions belong together: a command's journal, result and statuses are in its own partition.
+pub const PARTITIONED: [&str; 4] = [EXECUTE_TRADE, JOURNAL, TRADE_RESULT, TRADE_STATUS];
+
 /// Retention of commands and of everything that must outlive them, in milliseconds (7 days, RECORDS "Keys and partitions").
 pub const EXECUTION_RETENTION_MS: i64 = 7 * 24 * 3_600 * 1_000;
 /// Retention of raw and canonical events by age, in milliseconds (7 days): long enough to replay last week.
 const EVENT_RETENTION_MS: i64 = 7 * 24 * 3_600 * 1_000;
 /// Retention of raw and canonical events by size, in bytes per partition (4 GiB): a disk is never filled by a busy venue.
 const EVENT_RETENTION_BYTES: i64 = 4 * 1_024 * 1_024 * 1_024;
+/// Bytes of a bad name that its error quotes.
+const NAME_BYTES_QUOTED: usize = 64;
 /// Largest record of any topic in bytes: a frame of 512 KiB as base64 with its envelope, and a claim that holds a command.
 pub const MESSAGE_BYTES_MAX: i32 = 2 * 1_024 * 1_024;
 
@@ -45,7 +52,24 @@ pub fn group(role: &str, venue: &str) -> String {
     format!("{role}.{}", name(venue))
 }
 
-/// How a venue's name stands in topics and groups.
+/// A name that no venue can have.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a venue's name: use lower-case letters, digits and `-`, as its folder is named")]
+pub struct InvalidVenue(String);
+
+/// Whether a venue can have this name. `_` is refused: topics write `-` as `_`, so two venues would share theirs.
+///
+/// # Errors
+/// Another character than lower-case letters, digits and `-`, or none at all.
+pub fn check_venue(name: &str) -> Result<(), InvalidVenue> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match !name.is_empty() && name.chars().all(fits) {
+        true => Ok(()),
+        false => Err(InvalidVenue(cut(name, NAME_BYTES_QUOTED).to_owned())),
+    }
+}
+
+/// A venue's name as topics and groups write it.
 fn name(venue: &str) -> String {
     venue.replace('-', "_")
 }
@@ -68,8 +92,13 @@ pub struct TopicSpec {
 pub enum Retention {
     /// Deleted by age only, in milliseconds.
     Time(i64),
-    /// Deleted by age in milliseconds or by bytes per partition.
-    TimeOrBytes(i64, i64),
+    /// Deleted by age or by size per partition, whichever comes first.
+    TimeOrBytes {
+        /// The age, in milliseconds.
+        ms: i64,
+        /// The size, in bytes.
+        bytes: i64,
+    },
     /// The newest record of each key is kept.
     Compacted,
 }
@@ -79,7 +108,7 @@ impl TopicSpec {
     pub fn config(&self) -> Vec<(&'static str, String)> {
         let (policy, ms, bytes) = match self.retention {
             Retention::Time(ms) => ("delete", ms, -1),
-            Retention::TimeOrBytes(ms, bytes) => ("delete", ms, bytes),
+            Retention::TimeOrBytes { ms, bytes } => ("delete", ms, bytes),
             Retention::Compacted => ("compact", -1, -1),
         };
         let timestamps = if self.log_append_time { "LogAppendTime" } else { "CreateTime" };
@@ -105,7 +134,7 @@ pub fn venue_topics(venue: &str, streams: &[String], events: &[String], partitio
         .map(|name| TopicSpec {
             name,
             partitions,
-            retention: Retention::TimeOrBytes(EVENT_RETENTION_MS, EVENT_RETENTION_BYTES),
+            retention: Retention::TimeOrBytes { ms: EVENT_RETENTION_MS, bytes: EVENT_RETENTION_BYTES },
             log_append_time: false,
         })
         .collect()
@@ -144,6 +173,14 @@ mod tests {
         assert_eq!(dead_frames("a-venue"), "dead.raw.a_venue");
         assert_eq!(dead(&raw("a-venue", "quote")), "dead.raw.a_venue.quote");
         assert_eq!(group("normalize", "a-venue"), "normalize.a_venue");
+    }
+
+    #[test]
+    fn names_of_venues_cannot_meet_in_one_topic() {
+        assert!(check_venue("a-venue2").is_ok());
+        for name in ["", "a_venue", "A", "a.b", "a/b", "*", "ä"] {
+            assert!(check_venue(name).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -5,25 +5,28 @@ use unrip_core::event::control::{ExecutionMode, Modes, ScopeMode};
 use unrip_core::{Envelope, topic};
 use unrip_service::Ids;
 
-use crate::topic_step::{ALL_VENUES, Error, outgoing};
+use crate::error::Error;
+use crate::records::{ALL_VENUES, outgoing};
 
-/// How long a new mode is offered to the broker before it fails, in milliseconds: whoever halts must know soon.
+/// How long a new mode is offered to the broker before it fails, in milliseconds: a halt must not hang.
 const SET_WAIT_MS_MAX: u64 = 10_000;
+/// What a person reads when it is not known whether a mode was set.
+const NOT_CONFIRMED: &str = "the mode is NOT confirmed; is --brokers right? run it again";
 /// The switch has one partition, so that its records have one order.
 const PARTITION: i32 = 0;
 
 /// A mode that was set, read back.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// What stood of the scope before.
+    /// What was set for the scope before.
     pub before: Option<ScopeMode>,
-    /// What stands now, of all scopes.
+    /// What is set now, for all scopes.
     pub now: Modes,
     /// Offset of the new record.
     pub offset: i64,
 }
 
-/// What stands now.
+/// What is set now.
 ///
 /// # Errors
 /// The bus is away, or its topics were not made.
@@ -43,7 +46,8 @@ pub async fn set(bus: &BusConfig, mode: ExecutionMode, ids: &Ids) -> Result<Chan
     let envelope = Envelope::root(ids.uuid_v7(at), &venue, "unrip/modes", at, mode);
     let record = outgoing(topic::EXECUTION_CONTROL, Some(PARTITION), &scope, &envelope, ids)?;
     let options = ProducerOptions { linger_ms: 0, delivery_ms_max: Some(SET_WAIT_MS_MAX) };
-    let position = Producer::with_options(bus, options)?.send(record).await?;
+    let producer = Producer::with_options(bus, options).map_err(Error::bus(NOT_CONFIRMED))?;
+    let position = producer.send(record).await.map_err(Error::bus(NOT_CONFIRMED))?;
     let (mut before, mut now, mut found) = (None, Modes::default(), false);
     for record in records(bus).await? {
         if record.offset == position.offset {
@@ -54,14 +58,20 @@ pub async fn set(bus: &BusConfig, mode: ExecutionMode, ids: &Ids) -> Result<Chan
     }
     match found {
         true => Ok(Change { before, now, offset: position.offset }),
-        false => Err(Error::NotThere { topic: topic::EXECUTION_CONTROL, offset: position.offset }),
+        false => Err(Error::Unavailable(format!(
+            "{NOT_CONFIRMED}: {} acknowledged the record at offset {} and does not have it there",
+            topic::EXECUTION_CONTROL,
+            position.offset
+        ))),
     }
 }
 
 async fn records(bus: &BusConfig) -> Result<Vec<Record>, Error> {
-    let reader = LogReader::open(bus, Vec::new(), Isolation::ReadCommitted)?;
-    let (oldest, _) = reader.watermarks(topic::EXECUTION_CONTROL, PARTITION).await?;
-    Ok(read_to_end(bus, topic::EXECUTION_CONTROL, PARTITION, oldest, Isolation::ReadCommitted).await?)
+    let cannot = || Error::bus("cannot read the kill switch");
+    let reader = LogReader::open(bus, Vec::new(), Isolation::ReadCommitted).map_err(cannot())?;
+    let (oldest, _) = reader.watermarks(topic::EXECUTION_CONTROL, PARTITION).await.map_err(cannot())?;
+    let read = read_to_end(bus, topic::EXECUTION_CONTROL, PARTITION, oldest, Isolation::ReadCommitted).await;
+    read.map_err(cannot())
 }
 
 fn fold(modes: &mut Modes, record: &Record) {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use unrip_core::event::control::{FLEET, account_scope, venue_scope};
+use unrip_core::topic::check_venue;
 
 /// What a mode is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +68,8 @@ impl FromStr for Scope {
 
 /// A misspelt venue would be halted without effect, so its shape is checked.
 fn venue_name(name: &str) -> Result<String, String> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    match !name.is_empty() && name.chars().all(fits) {
-        true => Ok(name.to_owned()),
-        false => Err(format!("`{name}` is no venue: write it as its folder is named, like near-intents")),
-    }
+    check_venue(name).map_err(|error| error.to_string())?;
+    Ok(name.to_owned())
 }
 
 fn is_word(text: &str) -> bool {

@@ -16,7 +16,6 @@ use super::reading::{self, Bounds};
 use super::{print, status_text};
 use crate::error::{self, Error};
 use crate::modes;
-use crate::topics::cannot;
 
 /// Open claims listed per partition at most, the oldest first; the counts go on.
 const LISTED_MAX: usize = 100;
@@ -122,7 +121,7 @@ pub async fn run(args: &StatusArgs) -> Result<u8, Error> {
 /// # Errors
 /// The bus is away, or its topics were not made.
 pub async fn look(bus: &BusConfig, now: Timestamp) -> Result<Status, Error> {
-    let modes = modes::all(bus).await.map_err(cannot("cannot read the kill switch"))?;
+    let modes = modes::all(bus).await?;
     let mut journals: BTreeMap<i32, Journal> = BTreeMap::new();
     let bounds = reading::journal(bus, |bounds, record| {
         let start = bounds.get(&record.partition).map_or(0, |(start, _)| *start);

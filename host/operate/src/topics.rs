@@ -1,16 +1,18 @@
-//! `unrip topics ensure`, and the same step in `unrip dev`.
+//! `unrip topics ensure`, and the same step in `unrip dev`: makes the topics that are missing and starts the journal.
+//!
+//! Services never make topics. This runs before them, once per cluster; running it again, or twice at once, changes nothing.
 
-use unrip_bus::{BusConfig, Ensured};
+use unrip_bus::{Admin, BusConfig, Ensured};
+use unrip_core::Uuid;
 use unrip_core::event::control::{ExecutionMode, FLEET, Mode, ScopeMode};
-use unrip_core::topic::{TopicSpec, execution_topics, venue_topics};
+use unrip_core::topic::{self, TopicSpec, execution_topics, venue_topics};
 use unrip_service::{Clock, Ids, SystemClock};
 
 use crate::args::EnsureArgs;
 use crate::error::Error;
-use crate::modes;
 use crate::say::Say;
-use crate::topic_step;
 use crate::venue::Venue;
+use crate::{journal_start, modes};
 
 /// Runs the command.
 ///
@@ -19,11 +21,11 @@ use crate::venue::Venue;
 pub async fn run(args: &EnsureArgs) -> Result<(), Error> {
     let say = Say::new(false, false);
     let venues = args.venue_files.iter().map(|file| Venue::read(file)).collect::<Result<Vec<_>, _>>()?;
-    ensure(&BusConfig::at(&args.brokers), &venues, args.partitions, &say).await?;
+    ensure(&args.bus.bus()?, &venues, args.partitions, &say).await?;
     Ok(())
 }
 
-/// Makes the topics of these venues and of the execution side, and begins the journal.
+/// Makes the topics of these venues and of the execution side, and starts the journal.
 ///
 /// # Errors
 /// The bus is away, or a topic differs from what is wanted.
@@ -36,7 +38,23 @@ pub async fn ensure(bus: &BusConfig, venues: &[Venue], partitions: i32, say: &Sa
             }
         }
     }
-    let ensured = topic_step::ensure(bus, &specs).await.map_err(cannot("cannot make the topics"))?;
+    make(bus, &specs, topic::JOURNAL, partitions, say).await?;
+    Ok(specs)
+}
+
+/// Makes the topics that are missing and starts the journal; its id, where a genesis of it is still retained.
+///
+/// # Errors
+/// The bus is away, or a topic differs from what is wanted.
+pub async fn make(
+    bus: &BusConfig,
+    specs: &[TopicSpec],
+    journal: &str,
+    partitions: i32,
+    say: &Say,
+) -> Result<Option<Uuid>, Error> {
+    let cannot = || Error::bus("cannot make the topics");
+    let ensured = Admin::new(bus).map_err(cannot())?.ensure_topics(specs).await.map_err(cannot())?;
     let created = ensured.iter().filter(|(_, ensured)| matches!(ensured, Ensured::Created { .. })).count();
     say.progress(&format!("{} topics, {created} of them new", ensured.len()));
     for (topic, ensured) in &ensured {
@@ -44,29 +62,30 @@ pub async fn ensure(bus: &BusConfig, venues: &[Venue], partitions: i32, say: &Sa
             say.progress(&format!("topic {topic}: {warning}"));
         }
     }
-    let ids = Ids::random();
-    let journal = topic_step::begin_journal(bus, partitions, &ids, SystemClock.now()).await;
-    if let Some(journal) = journal.map_err(cannot("cannot begin the journal"))? {
-        say.progress(&format!("journal {journal}"));
+    let journal_id = journal_start::start(bus, journal, partitions, &Ids::random(), SystemClock.now()).await?;
+    if let Some(id) = journal_id {
+        say.progress(&format!("journal {id}"));
     }
-    Ok(specs)
+    Ok(journal_id)
 }
 
-/// Lets executors act, unless somebody has said otherwise: a fleet without a record is halted.
+/// Lets executors act, unless the fleet's mode is set already: a fleet without a record is halted.
 ///
 /// # Errors
 /// The bus is away.
 pub async fn activate(bus: &BusConfig, say: &Say) -> Result<(), Error> {
-    let found = modes::all(bus).await.map_err(cannot("cannot read the kill switch"))?;
-    if let Some(standing) = found.get(FLEET) {
-        match standing {
-            ScopeMode::Set(set) if set.mode == Mode::Active => {}
-            ScopeMode::Set(set) => {
-                say.progress(&format!("the fleet is {}, set by {}: {}", set.mode.as_str(), set.set_by, set.reason));
-            }
-            ScopeMode::Unreadable(reason) => say.progress(&format!("the fleet is halted: its record says {reason}")),
+    let found = modes::all(bus).await?;
+    match found.get(FLEET) {
+        Some(ScopeMode::Set(set)) if set.mode == Mode::Active => return Ok(()),
+        Some(ScopeMode::Set(set)) => {
+            say.progress(&format!("the fleet is {}, set by {}: {}", set.mode.as_str(), set.set_by, set.reason));
+            return Ok(());
         }
-        return Ok(());
+        Some(ScopeMode::Unreadable(reason)) => {
+            say.progress(&format!("the fleet is halted: its record cannot be read ({reason})"));
+            return Ok(());
+        }
+        None => {}
     }
     let mode = ExecutionMode {
         scope: FLEET.to_owned(),
@@ -75,13 +94,6 @@ pub async fn activate(bus: &BusConfig, say: &Say) -> Result<(), Error> {
         set_by: "unrip dev".to_owned(),
         set_at: SystemClock.now(),
     };
-    modes::set(bus, mode, &Ids::random()).await.map_err(cannot("cannot set the kill switch"))?;
+    modes::set(bus, mode, &Ids::random()).await?;
     Ok(())
-}
-
-pub(crate) fn cannot(what: &'static str) -> impl FnOnce(topic_step::Error) -> Error {
-    move |error| match error {
-        topic_step::Error::Bus(source) => Error::Bus { what: what.to_owned(), source },
-        other => Error::Unavailable(format!("{what}: {other}")),
-    }
 }

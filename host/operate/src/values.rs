@@ -2,6 +2,17 @@
 
 use std::time::Duration;
 
+/// `KEY=VALUE`; the value may be empty and may hold further `=`.
+///
+/// # Errors
+/// There is no `=`, or nothing before it.
+pub fn parse_property(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        _ => Err("write a setting as KEY=VALUE, for example security.protocol=ssl".to_owned()),
+    }
+}
+
 /// `500ms`, `30s`, `5m`, `1h`; a bare number is seconds.
 ///
 /// # Errors

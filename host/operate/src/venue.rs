@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Table;
+use unrip_core::topic::check_venue;
 
 use crate::error::Error;
 
@@ -63,6 +64,8 @@ impl Venue {
         let text = std::fs::read_to_string(file).map_err(Error::file(format!("cannot read {}", file.display())))?;
         let wrong = |error: toml::de::Error| Error::Usage(format!("{}: {error}", file.display()));
         let mut venue: Self = toml::from_str(&text).map_err(wrong)?;
+        let named = check_venue(&venue.name);
+        named.map_err(|error| Error::Usage(format!("{}: `venue`: {error}", file.display())))?;
         venue.dir = file.parent().unwrap_or_else(|| Path::new(".")).to_owned();
         Ok(venue)
     }
@@ -148,5 +151,8 @@ mod tests {
         std::fs::write(&file, SAMPLE.replace("streams", "strems")).unwrap();
         let error = Venue::read(&file).unwrap_err().to_string();
         assert!(error.contains("venue.toml") && error.contains("strems"), "{error}");
+        std::fs::write(&file, SAMPLE.replace("\"a-venue\"", "\"a_venue\"")).unwrap();
+        let error = Venue::read(&file).unwrap_err().to_string();
+        assert!(error.contains("venue.toml") && error.contains("`a_venue` is not a venue's name"), "{error}");
     }
 }

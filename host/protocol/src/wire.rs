@@ -18,7 +18,7 @@ const KIND_WITHIN: usize = 160;
 pub struct JournalRecord {
     /// For the rule.
     pub placed: Placed,
-    /// The journal that a genesis or a fence says it stands in.
+    /// The journal that it belongs to, as a fence or the genesis at offset 0 says.
     pub journal_id: Option<Uuid>,
     /// The record's value.
     pub value: Vec<u8>,
@@ -33,7 +33,7 @@ pub fn read(offset: i64, value: Vec<u8>) -> JournalRecord {
     };
     let (event_id, venue, fact, journal_id) = match quick {
         Some((event_id, venue, fact)) => (event_id, venue, fact, None),
-        None => slow(&value).unwrap_or((Uuid::nil(), String::new(), Fact::Unknown, None)),
+        None => slow(offset, &value).unwrap_or((Uuid::nil(), String::new(), Fact::Unknown, None)),
     };
     JournalRecord { placed: Placed { offset, event_id, venue, fact }, journal_id, value }
 }
@@ -51,13 +51,14 @@ pub fn claimed_command(claim: &JournalClaim) -> Option<Envelope<ExecuteTrade>> {
 }
 
 /// Every kind, through a tree of values.
-fn slow(value: &[u8]) -> Option<(Uuid, String, Fact, Option<Uuid>)> {
+fn slow(offset: i64, value: &[u8]) -> Option<(Uuid, String, Fact, Option<Uuid>)> {
     let envelope = AnyEnvelope::read(value).ok()?;
     let (event_id, venue) = (envelope.event_id, envelope.venue.clone());
     let entry = JournalEntry::read(envelope).ok()?;
     let fact = fact(&entry, &venue);
     let journal_id = match &entry {
-        JournalEntry::Genesis(genesis) => Some(genesis.journal_id),
+        // Topic steps that ran at once may each have written one: the first counts.
+        JournalEntry::Genesis(genesis) => (offset == 0).then_some(genesis.journal_id),
         JournalEntry::Fence(fence) => Some(fence.journal_id),
         _ => None,
     };

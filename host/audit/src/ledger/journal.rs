@@ -138,7 +138,12 @@ impl Ledger {
     }
 
     /// A journal that was made anew has fences of its own; what the earlier one held of commands stays true.
+    ///
+    /// Topic steps that ran at the same time may each have written a genesis: only the one at offset 0 counts.
     fn genesis(&mut self, place: Place, journal_id: Uuid) {
+        if place.offset != 0 {
+            return;
+        }
         let before = self.journals.insert(place.partition, journal_id);
         if before.is_some_and(|before| before != journal_id) {
             tracing::warn!(partition = place.partition, %journal_id, "the journal was made anew");

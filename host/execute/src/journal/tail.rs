@@ -10,6 +10,7 @@ use unrip_service::RunError;
 use crate::results::follow::Results;
 use crate::start::loss::{Log, Stake, Verdict, compare, quarantine};
 use crate::store::{Checkpoint, LogEnd, LogRecord, Store, Writer};
+use unrip_protocol::fold::Fact;
 use unrip_protocol::wire;
 
 /// What the journal is at start.
@@ -103,9 +104,21 @@ impl Journal {
         Ok(Self { logs })
     }
 
-    /// Whether it holds nothing but its beginnings.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.logs.iter().all(|(_, log)| log.low == 0 && log.high == 1)
+    /// Whether it holds nothing but genesis records: topic steps that ran at the same time may have written several.
+    pub(crate) async fn is_fresh(&self, bus: &BusConfig) -> Result<bool, RunError> {
+        for (partition, log) in &self.logs {
+            if log.low != 0 {
+                return Ok(false);
+            }
+            for offset in 1..log.high {
+                let record = record_at(bus, topic::JOURNAL, *partition, offset).await?;
+                let fact = record.map(|record| wire::read(record.offset, record.value).placed.fact);
+                if fact.is_some_and(|fact| fact != Fact::Genesis) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Its id: from a genesis, or from what was folded before the genesis passed its retention.
@@ -128,9 +141,10 @@ async fn drop_others(
     skew_ms: i64,
 ) -> Result<(), RunError> {
     let (mut drop, mut lost): (Vec<i32>, Option<(i32, String, Stake)>) = (Vec::new(), None);
+    let is_fresh = journal.is_fresh(bus).await?;
     for (partition, log) in &journal.logs {
         let Some(fold) = store.view(*partition).and_then(|view| view.checkpoint()).map_err(state)? else { continue };
-        let reason = match compare(&fold, log, journal.is_fresh()) {
+        let reason = match compare(&fold, log, is_fresh) {
             Verdict::Same => continue,
             Verdict::Other(reason) => reason,
             Verdict::Lost(from, reason) => {

@@ -11,7 +11,7 @@ use unrip_service::RunError;
 
 use crate::journal::tail::{made_anew, record_at, state, unavailable};
 use crate::runtime::Input;
-use crate::start::topics::{PARTITIONED, describe};
+use crate::start::topics::describe;
 use crate::store::Store;
 use unrip_protocol::wire;
 
@@ -110,7 +110,7 @@ impl Watch {
     }
 
     async fn counts(&self) -> Result<(), RunError> {
-        for name in PARTITIONED {
+        for name in topic::PARTITIONED {
             match describe(&self.admin, name).await? {
                 None => {
                     return Err(RunError::Unavailable(format!(

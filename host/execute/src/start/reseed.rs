@@ -121,11 +121,12 @@ impl Reseed {
     pub async fn write(&self) -> Result<Reseeded, RunError> {
         let journal = Journal::look(&self.bus, &self.store, self.partitions).await?;
         let producer = Producer::new(&self.bus).map_err(unavailable)?;
+        let is_fresh = journal.is_fresh(&self.bus).await?;
         let (mut done, mut gone) = (Reseeded::default(), Vec::new());
         for (partition, log) in &journal.logs {
             let fold = self.store.view(*partition).and_then(|view| view.checkpoint()).map_err(state)?;
             let Some(fold) = fold else { continue };
-            if compare(&fold, log, journal.is_fresh()) == Verdict::Same {
+            if compare(&fold, log, is_fresh) == Verdict::Same {
                 continue;
             }
             self.store.set_reseeding(Some(&self.reason)).map_err(state)?;

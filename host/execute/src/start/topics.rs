@@ -20,10 +20,6 @@ const JOURNAL_MARGIN_MS: i64 = 3 * FENCE_AGAIN_MS;
 /// Replicas that must hold an append where there are several.
 const IN_SYNC_MIN: i64 = 2;
 
-/// The topics whose partitions belong together.
-pub(crate) const PARTITIONED: [&str; 4] =
-    [topic::EXECUTE_TRADE, topic::JOURNAL, topic::TRADE_RESULT, topic::TRADE_STATUS];
-
 /// A setting that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -63,7 +59,7 @@ impl fmt::Display for Fault {
 pub async fn check(bus: &BusConfig, demands: Demands) -> Result<i32, RunError> {
     let admin = Admin::new(bus).map_err(unavailable)?;
     let mut topics = BTreeMap::new();
-    for name in PARTITIONED.into_iter().chain([topic::EXECUTION_CONTROL]) {
+    for name in topic::PARTITIONED.into_iter().chain([topic::EXECUTION_CONTROL]) {
         let Some(found) = describe(&admin, name).await? else {
             return Err(RunError::Unavailable(format!("topic {name} does not exist; run `unrip topics ensure`")));
         };
@@ -230,7 +226,7 @@ mod tests {
             partitions,
             settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         };
-        let mut topics: BTreeMap<_, _> = PARTITIONED.into_iter().map(|name| (name, state(6, &timed))).collect();
+        let mut topics: BTreeMap<_, _> = topic::PARTITIONED.into_iter().map(|name| (name, state(6, &timed))).collect();
         topics
             .insert(topic::EXECUTION_CONTROL, state(1, &[("cleanup.policy", "compact"), ("min.insync.replicas", "2")]));
         topics

@@ -140,6 +140,10 @@ fn the_other_kinds_are_read() {
     let genesis = json!({ "journal_id": journal_id, "partition_count": 6 });
     let record = wire::read(0, bytes(&journal_record("journal_genesis", genesis)));
     assert_eq!((record.placed.fact, record.journal_id), (Fact::Genesis, Some(journal_id)));
+    // A second one, of a topic step that ran at the same time, names nothing.
+    let genesis = json!({ "journal_id": Uuid::from_u128(8), "partition_count": 6 });
+    let record = wire::read(1, bytes(&journal_record("journal_genesis", genesis)));
+    assert_eq!((record.placed.fact, record.journal_id), (Fact::Genesis, None));
     let fence = json!({ "partition": 1, "partition_count": 6, "journal_id": journal_id, "executor_id": "one",
         "incarnation": Uuid::nil() });
     let record = wire::read(0, bytes(&journal_record("journal_fence", fence)));

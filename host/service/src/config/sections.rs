@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use unrip_core::topic::check_venue;
 use unrip_engine::{Grants, Limits};
+
+/// `service.venue` of a service of all venues.
+const ALL_VENUES: &str = "*";
 
 thread_local! {
     /// The folder that relative paths belong to, while a file is being read (see [`ConfigPath`]).
@@ -76,6 +80,16 @@ pub struct ServiceSection {
     pub log_level: String,
     /// How long to wait for a broker at start before exit code 69. Without it: for ever, not ready meanwhile.
     pub start_timeout_ms: Option<u64>,
+}
+
+impl ServiceSection {
+    /// Whether the venue's name can be one.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.venue == ALL_VENUES {
+            return Ok(());
+        }
+        check_venue(&self.venue).map_err(|error| format!("`service.venue`: {error}"))
+    }
 }
 
 fn any_local_port() -> SocketAddr {

@@ -83,9 +83,10 @@ fn check<C: RoleConfig>(role: &str, file: &Path) -> ExitCode {
 fn read<C: RoleConfig>(file: &Path) -> Result<(C, Env), ConfigError> {
     let env = config::environment(std::env::vars_os())?;
     let config: C = config::load(file, &env)?;
-    let wrong = |reason| ConfigError::Meaning { file: file.display().to_string(), reason };
-    config.check().map_err(wrong)?;
-    config.bus().check().map_err(|error| wrong(error.to_string()))?;
+    let meaning = |reason| ConfigError::Meaning { file: file.display().to_string(), reason };
+    config.service().check().map_err(meaning)?;
+    config.check().map_err(meaning)?;
+    config.bus().check().map_err(|error| meaning(error.to_string()))?;
     Ok((config, env))
 }
 
