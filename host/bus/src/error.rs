@@ -63,7 +63,30 @@ pub enum Error {
         /// The end: the offset of the next record.
         high: i64,
     },
-    /// The record or request can never be accepted as it is (too large, not authorised). Repeating is of no use.
+    /// The broker or this build does not allow it as things are configured: an access rule, a login, a policy, a quota,
+    /// a codec. Records are not at fault: keep them, wait, and name the reason in readiness, because an operator must
+    /// act. The same client works again afterwards.
+    #[error("{operation}: {reason} (denied: an operator must act; nothing is given up meanwhile)")]
+    Denied {
+        /// What was being done.
+        operation: &'static str,
+        /// What was denied and why.
+        reason: String,
+    },
+    /// A partition cannot be read any further: its records cannot be decoded by this build, or may not be read. The client
+    /// keeps trying and the other partitions flow; an operator must act. Reported again at intervals.
+    #[error("{topic}/{partition} cannot be read at offset {offset}: {reason}; it is retried, and an operator must act")]
+    Stopped {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The next offset to read.
+        offset: i64,
+        /// What the client said.
+        reason: String,
+    },
+    /// The record or request can never be accepted as it is (too large, a time out of bounds). Repeating is of no use.
     #[error("{operation}: {reason} (refused: repeating is of no use)")]
     Refused {
         /// What was being done.
@@ -121,36 +144,143 @@ impl Error {
     /// Sorts an error code.
     pub(crate) fn from_code(operation: &'static str, subject: &str, code: Code) -> Self {
         let reason = if subject.is_empty() { code.to_string() } else { format!("{subject}: {code}") };
-        match code {
-            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
-                Self::MissingTopic { topic: subject.to_owned() }
-            }
-            Code::Fatal | Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch | Code::FencedInstanceId => {
-                Self::Fatal { operation, reason }
-            }
-            Code::IllegalGeneration | Code::UnknownMemberId | Code::AssignmentLost => {
-                Self::NotOwner { operation, reason }
-            }
-            Code::MessageSizeTooLarge
-            | Code::InvalidMessageSize
-            | Code::InvalidMessage
-            | Code::InvalidRecord
-            | Code::TopicAuthorizationFailed
-            | Code::GroupAuthorizationFailed
-            | Code::ClusterAuthorizationFailed
-            | Code::TransactionalIdAuthorizationFailed
-            | Code::InvalidTopic
-            | Code::InvalidArgument
-            | Code::InvalidConfig
-            | Code::InvalidRequest
-            | Code::InvalidReplicationFactor
-            | Code::PolicyViolation
-            | Code::UnsupportedVersion
-            | Code::UnsupportedFeature
-            | Code::NotImplemented
-            | Code::SaslAuthenticationFailed => Self::Refused { operation, reason },
-            Code::BrokerDestroy => Self::Closed { operation },
-            _ => Self::Retriable { operation, reason },
+        match Sort::of(code) {
+            Sort::Passing => Self::Retriable { operation, reason },
+            Sort::Missing => Self::MissingTopic { topic: subject.to_owned() },
+            Sort::Fatal => Self::Fatal { operation, reason },
+            Sort::NotOwner => Self::NotOwner { operation, reason },
+            Sort::Record => Self::Refused { operation, reason },
+            Sort::Closed => Self::Closed { operation },
+            Sort::Operator => Self::Denied { operation, reason },
         }
     }
 }
+
+/// What an error code asks of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    Passing,
+    Missing,
+    Fatal,
+    NotOwner,
+    Record,
+    Closed,
+    Operator,
+}
+
+impl Sort {
+    /// Passing codes and those that are the record's fault are listed. Every other code is the operator's: waiting
+    /// loses nothing, repeating a dead letter's mistake would.
+    fn of(code: Code) -> Self {
+        match code {
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => Self::Missing,
+            Code::Fatal | Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch | Code::FencedInstanceId => {
+                Self::Fatal
+            }
+            Code::IllegalGeneration
+            | Code::UnknownMemberId
+            | Code::AssignmentLost
+            | Code::FencedMemberEpoch
+            | Code::StaleMemberEpoch => Self::NotOwner,
+            Code::MessageSizeTooLarge
+            | Code::MessageBatchTooLarge
+            | Code::InvalidMessageSize
+            | Code::InvalidMessage
+            | Code::InvalidRecord
+            | Code::InvalidTimestamp
+            | Code::InvalidArgument
+            | Code::KeySerialization
+            | Code::ValueSerialization => Self::Record,
+            Code::BrokerDestroy | Code::PurgeQueue | Code::PurgeInflight => Self::Closed,
+            code if is_passing_here(code) || is_passing_at_the_broker(code) => Self::Passing,
+            _ => Self::Operator,
+        }
+    }
+}
+
+/// Codes of the client library itself after which it tries again by itself, or the caller may.
+fn is_passing_here(code: Code) -> bool {
+    matches!(
+        code,
+        Code::NoError
+            | Code::BrokerTransportFailure
+            | Code::Resolve
+            | Code::MessageTimedOut
+            | Code::PartitionEOF
+            | Code::AllBrokersDown
+            | Code::OperationTimedOut
+            | Code::QueueFull
+            | Code::ISRInsufficient
+            | Code::NodeUpdate
+            | Code::WaitingForCoordinator
+            | Code::UnknownGroup
+            | Code::InProgress
+            | Code::PreviousInProgress
+            | Code::AssignPartitions
+            | Code::RevokePartitions
+            | Code::Conflict
+            | Code::State
+            | Code::NoOffset
+            | Code::Outdated
+            | Code::TimedOutQueue
+            | Code::WaitCache
+            | Code::Interrupted
+            | Code::Partial
+            | Code::Retry
+            | Code::PollExceeded
+            | Code::UnknownBroker
+            | Code::Noop
+            | Code::AutoOffsetReset
+            | Code::InvalidDifferentRecord
+            | Code::DestroyBroker
+    )
+}
+
+/// Codes of a broker that is starting, electing, moving or overloaded.
+fn is_passing_at_the_broker(code: Code) -> bool {
+    matches!(
+        code,
+        Code::OffsetOutOfRange
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::RequestTimedOut
+            | Code::BrokerNotAvailable
+            | Code::ReplicaNotAvailable
+            | Code::StaleControllerEpoch
+            | Code::NetworkException
+            | Code::CoordinatorLoadInProgress
+            | Code::CoordinatorNotAvailable
+            | Code::NotCoordinator
+            | Code::NotEnoughReplicas
+            | Code::NotEnoughReplicasAfterAppend
+            | Code::RebalanceInProgress
+            | Code::NotController
+            | Code::OutOfOrderSequenceNumber
+            | Code::DuplicateSequenceNumber
+            | Code::InvalidProducerIdMapping
+            | Code::ConcurrentTransactions
+            | Code::TransactionCoordinatorFenced
+            | Code::OperationNotAttempted
+            | Code::KafkaStorageError
+            | Code::UnknownProducerId
+            | Code::ReassignmentInProgress
+            | Code::GroupIdNotFound
+            | Code::FetchSessionIdNotFound
+            | Code::InvalidFetchSessionEpoch
+            | Code::ListenerNotFound
+            | Code::FencedLeaderEpoch
+            | Code::UnknownLeaderEpoch
+            | Code::StaleBrokerEpoch
+            | Code::OffsetNotAvailable
+            | Code::MemberIdRequired
+            | Code::PreferredLeaderNotAvailable
+            | Code::EligibleLeadersNotAvailable
+            | Code::UnstableOffsetCommit
+            | Code::UnknownTopicId
+            | Code::UnreleasedInstanceId
+            | Code::RebootstrapRequired
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,10 +9,12 @@ mod admin;
 mod config;
 mod error;
 mod group;
+mod headers;
 mod logging;
 mod producer;
 mod reader;
 mod record;
+mod stopped;
 mod transactor;
 
 pub use admin::{Admin, Ensured, TopicState};

@@ -1,8 +1,10 @@
 //! Records as plain structs, in and out.
 
 use rdkafka::Timestamp as KafkaTime;
-use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
 use unrip_core::TraceParent;
+
+use crate::headers;
 
 /// A record read from the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub struct Record {
     pub value: Vec<u8>,
     /// Whether the value is null.
     pub tombstone: bool,
-    /// Headers in their order.
+    /// Headers in their order; in a name that is not UTF-8 the bad bytes are replaced by U+FFFD.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The broker's word about its time.
     pub timestamp: RecordTime,
@@ -80,9 +82,7 @@ impl Record {
     }
 
     pub(crate) fn from_message(message: &BorrowedMessage<'_>) -> Self {
-        let headers = message.headers().map_or_else(Vec::new, |headers| {
-            headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec())).collect()
-        });
+        let headers = headers::of(message);
         Self {
             topic: message.topic().to_owned(),
             partition: message.partition(),

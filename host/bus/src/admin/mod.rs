@@ -36,6 +36,13 @@ impl std::fmt::Debug for Admin {
     }
 }
 
+/// A broker by one of the partitions that it leads.
+struct Leader {
+    topic: String,
+    partition: i32,
+    address: String,
+}
+
 impl Admin {
     /// A client. Needs no broker yet.
     pub fn new(config: &BusConfig) -> Result<Self, Error> {
@@ -80,10 +87,81 @@ impl Admin {
         Ok(entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
     }
 
-    /// Whether a broker answers a metadata request within the time.
+    /// Whether a broker serves requests within the time: the bootstrap address answers, and where there are topics the
+    /// leader of one of their partitions answers at its advertised address.
     pub async fn reachable(&self, wait: Duration) -> Result<(), Error> {
-        let brokers = self.metadata(wait, |metadata| metadata.brokers().len()).await?;
-        if brokers == 0 { Err(retriable("reach broker", "no broker is registered yet")) } else { Ok(()) }
+        let until = Instant::now() + wait;
+        let leaders = self.leaders(wait, |topic| !topic.starts_with("__")).await?;
+        let mut failed = None;
+        for leader in leaders {
+            match self.answers(leader, until).await {
+                Ok(()) => return Ok(()),
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether every leader of these topics answers at its advertised address within the time. A topic that does not
+    /// exist is an error.
+    pub async fn leaders_answer(&self, topics: &[String], wait: Duration) -> Result<(), Error> {
+        let until = Instant::now() + wait;
+        let there = self.partition_counts(wait).await?;
+        if let Some(topic) = topics.iter().find(|topic| !there.contains_key(*topic)) {
+            return Err(Error::MissingTopic { topic: topic.clone() });
+        }
+        let wanted: BTreeSet<String> = topics.iter().cloned().collect();
+        for leader in self.leaders(wait, move |topic| wanted.contains(topic)).await? {
+            self.answers(leader, until).await?;
+        }
+        Ok(())
+    }
+
+    /// One partition of each broker that leads one.
+    async fn leaders(
+        &self,
+        wait: Duration,
+        wanted: impl Fn(&str) -> bool + Send + 'static,
+    ) -> Result<Vec<Leader>, Error> {
+        let read = move |metadata: &Metadata| {
+            let mut leaders = BTreeMap::new();
+            for topic in metadata.topics().iter().filter(|topic| wanted(topic.name())) {
+                for partition in topic.partitions() {
+                    let Some(broker) = metadata.brokers().iter().find(|broker| broker.id() == partition.leader())
+                    else {
+                        continue;
+                    };
+                    leaders.entry(broker.id()).or_insert_with(|| Leader {
+                        topic: topic.name().to_owned(),
+                        partition: partition.id(),
+                        address: format!("{}:{}", broker.host(), broker.port()),
+                    });
+                }
+            }
+            (metadata.brokers().is_empty(), leaders.into_values().collect())
+        };
+        match self.metadata(wait, read).await? {
+            (true, _) => Err(retriable("reach broker", "no broker is registered yet")),
+            (false, leaders) => Ok(leaders),
+        }
+    }
+
+    async fn answers(&self, leader: Leader, until: Instant) -> Result<(), Error> {
+        let client = Arc::clone(&self.client);
+        let asked = tokio::task::spawn_blocking(move || {
+            let wait = until.saturating_duration_since(Instant::now());
+            let Leader { topic, partition, address } = leader;
+            let answer = client.inner().fetch_watermarks(&topic, partition, wait);
+            match answer.map_err(|e| Error::from_kafka("reach broker", &topic, &e)) {
+                Err(Error::Retriable { operation, reason }) => {
+                    let reason = format!("the broker does not answer at its advertised address {address}: {reason}");
+                    Err(Error::Retriable { operation, reason })
+                }
+                // Any other answer is an answer: whether a topic may be read is not asked here.
+                _ => Ok(()),
+            }
+        });
+        asked.await.map_err(|_| Error::Closed { operation: "reach broker" })?
     }
 
     /// How many members a consumer group has now, whoever they are.
@@ -158,7 +236,7 @@ impl Admin {
         match self.describe_configs("describe topic", &ResourceSpecifier::Topic(topic)).await {
             Ok(entries) if entries.is_empty() => Ok(None),
             Ok(entries) => Ok(Some(entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())),
-            Err(Error::Refused { .. }) => Ok(None),
+            Err(Error::Refused { .. } | Error::Denied { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

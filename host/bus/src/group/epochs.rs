@@ -1,11 +1,13 @@
-//! Which records are still wanted: those of the current assignment, and of it those since the last seek.
+//! Which records are still wanted: those of the current assignment, and of those the ones since the last seek.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Partition;
-use super::member::Batch;
 use crate::Record;
+
+/// Records with the epoch in which each was polled.
+pub(crate) type Batch = Vec<(u64, Record)>;
 
 /// The current epoch of each assigned partition. A record carries the epoch in which it was polled.
 #[derive(Debug, Default)]
@@ -14,19 +16,27 @@ pub(crate) struct Epochs(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     last: u64,
-    of: HashMap<Partition, u64>,
+    of: HashMap<Partition, Place>,
+}
+
+/// Where the reading of a partition is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    epoch: u64,
+    /// The offset that is read next, where it is known.
+    next: Option<i64>,
 }
 
 impl Epochs {
-    /// Begins a new epoch: an assignment or a seek.
-    pub(super) fn begin(&self, partitions: &[Partition]) {
+    /// Starts a new epoch: an assignment, a seek, or a jump over a gap.
+    pub(super) fn begin(&self, partition: &Partition, next: Option<i64>) {
         let mut state = self.lock();
         state.last += 1;
         let epoch = state.last;
-        state.of.extend(partitions.iter().map(|partition| (partition.clone(), epoch)));
+        state.of.insert(partition.clone(), Place { epoch, next });
     }
 
-    /// Ends the epoch: the partitions were taken.
+    /// Ends the epoch: the partitions were taken away.
     pub(super) fn end(&self, partitions: &[Partition]) {
         let mut state = self.lock();
         for partition in partitions {
@@ -44,22 +54,29 @@ impl Epochs {
         self.lock().of.keys().cloned().collect()
     }
 
+    /// The assigned partitions with the offset that each reads next, where it is known.
+    pub(super) fn places(&self) -> Vec<(Partition, Option<i64>)> {
+        self.lock().of.iter().map(|(partition, place)| (partition.clone(), place.next)).collect()
+    }
+
     /// Marks a record with the epoch in which it was polled.
     pub(super) fn mark(&self, record: Record) -> (u64, Record) {
-        let epoch = self.lock().of.get(&(record.topic.clone(), record.partition)).copied();
-        (epoch.unwrap_or_default(), record)
+        let mut state = self.lock();
+        let Some(place) = state.of.get_mut(&(record.topic.clone(), record.partition)) else { return (0, record) };
+        place.next = Some(record.offset + 1);
+        (place.epoch, record)
     }
 
     /// The records of a batch that are still wanted.
     pub(super) fn current(&self, batch: Batch) -> Vec<Record> {
         let state = self.lock();
         let wanted = |epoch: u64, record: &Record| {
-            state.of.get(&(record.topic.clone(), record.partition)).is_some_and(|current| *current == epoch)
+            state.of.get(&(record.topic.clone(), record.partition)).is_some_and(|current| current.epoch == epoch)
         };
         batch.into_iter().filter(|(epoch, record)| wanted(*epoch, record)).map(|(_, record)| record).collect()
     }
 
-    /// A thread that died while it held the lock left whole entries behind.
+    /// A thread that panicked while it held the lock left only complete entries.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,13 +102,14 @@ mod tests {
 
     #[test]
     fn records_of_an_earlier_assignment_or_before_a_seek_are_not_wanted() {
-        let (epochs, here) = (Epochs::default(), [("t".to_owned(), 0)]);
-        epochs.begin(&here);
+        let (epochs, here) = (Epochs::default(), ("t".to_owned(), 0));
+        epochs.begin(&here, None);
         let before = epochs.mark(record(1));
-        epochs.begin(&here);
+        assert_eq!(epochs.places(), [(here.clone(), Some(2))]);
+        epochs.begin(&here, Some(7));
         let after = epochs.mark(record(2));
         assert_eq!(epochs.current(vec![before, after.clone()]), vec![record(2)]);
-        epochs.end(&here);
+        epochs.end(&[here]);
         assert_eq!(epochs.current(vec![after]), vec![]);
     }
 }

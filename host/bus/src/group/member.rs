@@ -1,6 +1,7 @@
-//! The member's own thread: it polls always, so that rebalances are served while batches wait.
+//! The member's own thread: it always polls, so that rebalances are served while batches wait.
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -11,27 +12,26 @@ use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::explain;
+use super::epochs::Batch;
+use super::explain::{self, News};
 use super::rebalance::Membership;
 use super::{BATCH_BYTES_MAX, GroupEvent, GroupOptions, Partition, list_of};
+use crate::stopped::Stopped;
 use crate::{Error, Record};
 
-/// How long one poll waits: so soon is a command or a leave noticed.
+/// Poll timeout. Bounds how late a command or a leave is noticed.
 const POLL: Duration = Duration::from_millis(20);
 /// How often a full queue is tried again.
 const FULL_POLL: Duration = Duration::from_millis(1);
-/// A queue that is full for so long pauses fetching; shorter waits cost less than fetching anew.
+/// How long a queue may be full before fetching is paused; for shorter times fetching again costs more.
 const FULL_MAX: Duration = Duration::from_millis(250);
-/// How long one try of a seek may take.
+/// How long one attempt of a seek may take.
 const SEEK_TRY: Duration = Duration::from_millis(500);
-
-/// Records with the epoch in which each was polled.
-pub(crate) type Batch = Vec<(u64, Record)>;
 
 pub(super) enum Command {
     Pause(Vec<Partition>),
     Resume(Vec<Partition>),
-    /// Tried so long (for as long as the partition is assigned if absent); then it flows, if that is wanted.
+    /// Retried for up to `wait`, or while the partition is assigned if `None`; fetching then resumes if `flow` is set.
     Seek {
         at: Partition,
         offset: i64,
@@ -55,12 +55,11 @@ struct Member {
     batches: mpsc::Sender<Batch>,
     batch_records_max: usize,
     topics: Vec<String>,
-    /// Polled, and the queue was full.
+    /// Polled while the queue was full, and since when it is.
     waiting: Option<(Batch, Instant)>,
-    /// The partitions that were paused because the queue stays full.
-    paused: Option<Vec<Partition>>,
     seeks: Vec<Seek>,
-    /// The client failed for good.
+    stopped: Stopped,
+    /// The client will never work again.
     failed: bool,
 }
 
@@ -78,15 +77,23 @@ pub(super) fn start(
         batch_records_max: options.batch_records_max.max(1),
         topics: options.topics.clone(),
         waiting: None,
-        paused: None,
         seeks: Vec::new(),
+        stopped: Stopped::default(),
         failed: false,
     };
     let run = move || {
-        member.run();
-        // Nobody listens any more; dropping the consumer tells the group.
-        member.consumer.context().leaving.store(true, std::sync::atomic::Ordering::Release);
-        drop(member);
+        let ended = catch_unwind(AssertUnwindSafe(|| member.run()));
+        let Member { consumer, commands, batches, .. } = member;
+        if ended.is_err() {
+            let reason = "the member's thread panicked".to_owned();
+            consumer.context().tell(GroupEvent::Failed(Error::Fatal { operation: "consume", reason }));
+        }
+        consumer.context().leaving.store(true, std::sync::atomic::Ordering::Release);
+        // The member gets `Closed` from now on.
+        drop(batches);
+        // The last reference is dropped here and never inside the runtime: that leaves the group, and blocks meanwhile.
+        while commands.recv().is_ok() {}
+        drop(consumer);
         end.send(()).ok();
     };
     let thread = std::thread::Builder::new().name("bus-member".to_owned()).spawn(run);
@@ -117,7 +124,7 @@ impl Member {
         error.map_or(ControlFlow::Continue(()), |error| self.fail(&error))
     }
 
-    /// What is there already beside the first record: no record waits for company.
+    /// The first record and what else has already been fetched: no record waits for others.
     fn gather(&self, first: Result<Record, KafkaError>) -> (Batch, Option<KafkaError>) {
         let epochs = &self.consumer.context().epochs;
         let (mut batch, mut bytes, mut polled) = (Vec::new(), 0, Some(first));
@@ -153,14 +160,16 @@ impl Member {
         }
     }
 
-    /// Pauses what is assigned and polls on for rebalances.
+    /// Pauses what is assigned and keeps polling for rebalances.
     fn hold_back(&mut self) {
         let context = self.consumer.context();
-        let paused = self.paused.get_or_insert_default();
-        let more: Vec<_> = context.epochs.assigned().into_iter().filter(|at| !paused.contains(at)).collect();
+        let more: Vec<_> = {
+            let full = context.full();
+            context.epochs.assigned().into_iter().filter(|at| !full.contains(at)).collect()
+        };
         if !more.is_empty() {
             self.consumer.pause(&list_of(&more)).ok();
-            paused.extend(more);
+            context.full().extend(more);
         }
         let polled = self.consumer.poll(POLL).map(|polled| polled.map(|message| Record::from_message(&message)));
         match polled {
@@ -176,9 +185,13 @@ impl Member {
         }
     }
 
+    /// The queue has room again: what was paused for it flows, except what the member itself paused.
     fn go_on(&mut self) {
-        let Some(paused) = self.paused.take() else { return };
         let context = self.consumer.context();
+        let paused = std::mem::take(&mut *context.full());
+        if paused.is_empty() {
+            return;
+        }
         let held = context.held().clone();
         let wanted: Vec<_> = paused.into_iter().filter(|at| context.epochs.has(at) && !held.contains(at)).collect();
         self.consumer.resume(&list_of(&wanted)).ok();
@@ -209,8 +222,8 @@ impl Member {
     fn resume(&self, partitions: Vec<Partition>) {
         let context = self.consumer.context();
         let here: Vec<_> = partitions.into_iter().filter(|at| context.held().remove(at)).collect();
-        // While the queue is full they stay paused; they go on with the others.
-        if self.paused.is_none()
+        // While the queue is full they stay paused, and flow with the others.
+        if context.full().is_empty()
             && let Err(error) = self.consumer.resume(&list_of(&here))
         {
             context.tell(GroupEvent::Failed(Error::from_kafka("resume", "", &error)));
@@ -227,7 +240,7 @@ impl Member {
             }
             match self.seek(&seek.at, seek.offset) {
                 Ok(()) => {
-                    self.consumer.context().epochs.begin(std::slice::from_ref(&seek.at));
+                    self.consumer.context().epochs.begin(&seek.at, Some(seek.offset));
                     if seek.flow {
                         self.resume(vec![seek.at]);
                     }
@@ -251,16 +264,52 @@ impl Member {
             .map_err(failed)
     }
 
-    /// Tells what failed. A break means that the client has failed for good.
-    fn fail(&self, error: &KafkaError) -> ControlFlow<()> {
-        let context = self.consumer.context();
-        for error in explain::explain(&self.consumer, &self.topics, error) {
-            let end = error.is_fatal();
-            context.tell(GroupEvent::Failed(error));
+    /// Reports what failed. A break means that the client will never work again.
+    fn fail(&mut self, error: &KafkaError) -> ControlFlow<()> {
+        let epochs = &self.consumer.context().epochs;
+        let held = self.consumer.context().held().clone();
+        let places = || epochs.places().into_iter().filter(|(at, _)| !held.contains(at)).collect();
+        if let Some(stopped) = self.stopped.take(&*self.consumer, error, places) {
+            stopped.into_iter().for_each(|error| self.consumer.context().tell(GroupEvent::Failed(error)));
+            return ControlFlow::Continue(());
+        }
+        for news in explain::explain(&self.consumer, &self.topics, error) {
+            let event = match news {
+                News::Gap { at, from, to } => {
+                    self.jump(&at, to);
+                    GroupEvent::Gap { topic: at.0, partition: at.1, from, to }
+                }
+                News::Start(at) => {
+                    self.restart(&at, Offset::Beginning);
+                    continue;
+                }
+                News::Failed(error) => GroupEvent::Failed(error),
+            };
+            let end = matches!(&event, GroupEvent::Failed(error) if error.is_fatal());
+            self.consumer.context().tell(event);
             if end {
                 return ControlFlow::Break(());
             }
         }
         ControlFlow::Continue(())
+    }
+
+    fn jump(&self, at: &Partition, to: i64) {
+        self.consumer.context().epochs.begin(at, Some(to));
+        self.restart(at, Offset::Offset(to));
+    }
+
+    /// Reads a partition that the client library stopped, from another place.
+    fn restart(&self, (topic, partition): &Partition, start: Offset) {
+        let again = || {
+            let mut list = list_of(&[(topic.clone(), *partition)]);
+            self.consumer.incremental_unassign(&list)?;
+            list.set_partition_offset(topic, *partition, start)?;
+            self.consumer.incremental_assign(&list)
+        };
+        if let Err(error) = again() {
+            let error = Error::from_kafka("restart partition", topic, &error);
+            self.consumer.context().tell(GroupEvent::Failed(error));
+        }
     }
 }

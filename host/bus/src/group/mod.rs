@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::REQUEST_WAIT_MS_MAX;
 use crate::reader::watermarks;
 use crate::{BusConfig, Error, Isolation, Record};
-use member::{Batch, Command};
+use epochs::Batch;
+use member::Command;
 use rebalance::Membership;
 
 /// Records in one batch, where nothing else is asked for.
@@ -83,9 +84,9 @@ impl GroupOptions {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let reset = if self.start == Start::Earliest { "earliest" } else { "error" };
         vec![
-            ("auto.offset.reset", reset.to_owned()),
+            // The member chooses every start itself, so that no record is passed over silently.
+            ("auto.offset.reset", "error".to_owned()),
             ("partition.assignment.strategy", "cooperative-sticky".to_owned()),
             ("session.timeout.ms", self.session_timeout_ms.to_string()),
             ("heartbeat.interval.ms", (self.session_timeout_ms / 3).max(1).to_string()),
@@ -97,20 +98,32 @@ impl GroupOptions {
 /// What happens to a member.
 #[derive(Debug)]
 pub enum GroupEvent {
-    /// These partitions are now this member's too. None: it is a member, and the others have all there are.
+    /// Partitions newly assigned to this member; empty when the group has more members than partitions.
     Assigned(Vec<Partition>),
-    /// These partitions are being taken; none of their records comes any more. Finish, commit, then drop the guard.
+    /// These partitions are being taken away; no record of them follows. Finish, commit, then drop the guard.
     Revoked {
         /// The partitions.
         partitions: Vec<Partition>,
-        /// They already belong to others: a commit will fail.
+        /// They already belong to others: a commit is refused.
         lost: bool,
         /// The rebalance waits, bounded, until this is dropped.
         guard: RevokeGuard,
     },
     /// Records in the order of their partitions; never empty.
     Records(Vec<Record>),
-    /// Something failed. Go on with `next` unless the error is fatal.
+    /// Retention or a deletion removed the records `from..to` before this member read them. Reading continues at `to`:
+    /// count, log and record the loss.
+    Gap {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The first offset that was not read.
+        from: i64,
+        /// The oldest offset that is left.
+        to: i64,
+    },
+    /// Something failed. Continue with `next` unless the error is fatal.
     Failed(Error),
 }
 
@@ -184,17 +197,32 @@ impl GroupConsumer {
     }
 
     /// Commits next offsets: (topic, partition, offset of the next record to read). Waits for the broker's answer.
+    /// Partitions that this member no longer has are left out, and the answer is [`Error::NotOwner`]: a late commit would
+    /// move back the offset of the member that has them now.
     pub async fn commit(&self, offsets: Vec<(String, i32, i64)>) -> Result<(), Error> {
         if offsets.is_empty() {
             return Ok(());
         }
-        let mut list = TopicPartitionList::new();
-        for (topic, partition, offset) in &offsets {
-            let added = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));
-            added.map_err(|e| Error::from_kafka("commit", topic, &e))?;
-        }
         self.blocking("commit", move |consumer| {
-            consumer.commit(&list, CommitMode::Sync).map_err(|e| Error::from_kafka("commit", "", &e))
+            // Held until the broker answers: a revocation does not end meanwhile.
+            let owned = consumer.context().owned();
+            let (mine, others): (Vec<_>, Vec<_>) =
+                offsets.into_iter().partition(|(topic, partition, _)| owned.contains(&(topic.clone(), *partition)));
+            let mut list = TopicPartitionList::new();
+            for (topic, partition, offset) in &mine {
+                let added = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));
+                added.map_err(|e| Error::from_kafka("commit", topic, &e))?;
+            }
+            if !mine.is_empty() {
+                consumer.commit(&list, CommitMode::Sync).map_err(|e| Error::from_kafka("commit", "", &e))?;
+            }
+            match others.first() {
+                None => Ok(()),
+                Some((topic, partition, _)) => {
+                    let reason = format!("{topic}/{partition} was given to others; its offset was not committed");
+                    Err(Error::NotOwner { operation: "commit", reason })
+                }
+            }
         })
         .await
     }

@@ -16,14 +16,17 @@ use tokio::sync::mpsc;
 
 use super::epochs::Epochs;
 use super::{GroupEvent, GroupOptions, Partition, RevokeGuard, Start};
+use crate::config::REQUEST_WAIT_MS_MAX;
 use crate::{Error, logging};
 
 /// What the callback and the member's thread share.
 pub(crate) struct Membership {
     pub(super) epochs: Epochs,
-    /// Set by `leave`: nobody listens any more.
+    /// Set by `leave`: events are no longer read.
     pub(super) leaving: AtomicBool,
     held: Mutex<HashSet<Partition>>,
+    full: Mutex<HashSet<Partition>>,
+    owned: Mutex<HashSet<Partition>>,
     events: mpsc::Sender<GroupEvent>,
     start: Start,
     revoke_wait: Duration,
@@ -35,36 +38,55 @@ impl Membership {
             epochs: Epochs::default(),
             leaving: AtomicBool::new(false),
             held: Mutex::default(),
+            full: Mutex::default(),
+            owned: Mutex::default(),
             events,
             start: options.start,
             revoke_wait: Duration::from_millis(options.revoke_wait_ms_max),
         }
     }
 
-    /// Partitions that are paused because the member asked for it, or wait for its first seek.
+    /// Partitions that are paused because the member asked for it, or that wait for its first seek.
     pub(super) fn held(&self) -> MutexGuard<'_, HashSet<Partition>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the member listens still.
+    /// Partitions that are paused because the queue to the member is full.
+    pub(super) fn full(&self) -> MutexGuard<'_, HashSet<Partition>> {
+        self.full.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Partitions whose offsets this member may commit: assigned, or revoked and still waited for. A commit holds this
+    /// lock, so that a revocation cannot end in the middle of one.
+    pub(super) fn owned(&self) -> MutexGuard<'_, HashSet<Partition>> {
+        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a partition without a committed offset starts.
+    pub(super) fn start(&self) -> Start {
+        self.start
+    }
+
+    /// Whether the member still reads events.
     pub(super) fn is_listening(&self) -> bool {
         !self.leaving.load(Ordering::Acquire) && !self.events.is_closed()
     }
 
-    /// Waits while the member reads nothing: `max.poll.interval.ms` puts out one that never does.
+    /// Waits while the member reads no event: `max.poll.interval.ms` removes a member that never does.
     pub(super) fn tell(&self, event: GroupEvent) {
         if self.is_listening() && self.events.blocking_send(event).is_err() {
-            tracing::debug!("the member was dropped before it heard of an event");
+            tracing::debug!("the member was dropped before it read an event");
         }
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> KafkaResult<()> {
         let partitions = partitions(list);
-        if self.start == Start::Held {
-            // A given offset keeps the client from asking for committed ones; paused, nothing is fetched from it.
-            list.set_all_offsets(Offset::Offset(0))?;
+        self.place(consumer, list)?;
+        for at in list.elements() {
+            let next = if let Offset::Offset(offset) = at.offset() { Some(offset) } else { None };
+            self.epochs.begin(&(at.topic().to_owned(), at.partition()), next);
         }
-        self.epochs.begin(&partitions);
+        self.owned().extend(partitions.iter().cloned());
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(list)?,
             _ => consumer.assign(list)?,
@@ -73,8 +95,38 @@ impl Membership {
             self.held().extend(partitions.iter().cloned());
             consumer.pause(list)?;
         }
-        // None of them too: a member beyond the partitions is in the group and has nothing to do.
+        // Also sent when empty: a group may have more members than partitions.
         self.tell(GroupEvent::Assigned(partitions));
+        Ok(())
+    }
+
+    /// Sets where each partition starts. The client library resets nothing by itself: a start that is not in the log is
+    /// reported, so that what retention removed unread is a [`GroupEvent::Gap`].
+    fn place(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> KafkaResult<()> {
+        if self.start == Start::Held {
+            // A given offset keeps the client from asking for committed ones; paused, nothing is fetched from it.
+            return list.set_all_offsets(Offset::Offset(0));
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let wait = Duration::from_millis(REQUEST_WAIT_MS_MAX);
+        let committed = match consumer.committed_offsets(list.clone(), wait) {
+            Ok(committed) => committed,
+            Err(error) => {
+                // The client library asks again by itself, and reports a partition without a committed offset.
+                tracing::warn!(%error, "cannot read committed offsets; the client asks again");
+                return Ok(());
+            }
+        };
+        for at in committed.elements() {
+            let start = match at.offset() {
+                Offset::Offset(offset) => Offset::Offset(offset),
+                _ if self.start == Start::Earliest => Offset::Beginning,
+                other => other,
+            };
+            list.set_partition_offset(at.topic(), at.partition(), start)?;
+        }
         Ok(())
     }
 
@@ -82,18 +134,36 @@ impl Membership {
         let partitions = partitions(list);
         let lost = consumer.assignment_lost();
         self.epochs.end(&partitions);
-        self.held().retain(|partition| !partitions.contains(partition));
+        if lost {
+            self.disown(&partitions);
+        }
         if !partitions.is_empty() && self.is_listening() {
             let (release, released) = channel();
-            self.tell(GroupEvent::Revoked { partitions, lost, guard: RevokeGuard { _release: release } });
+            self.tell(GroupEvent::Revoked {
+                partitions: partitions.clone(),
+                lost,
+                guard: RevokeGuard { _release: release },
+            });
             if let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = released.recv_timeout(self.revoke_wait) {
-                tracing::warn!("a revocation did not wait any longer for its guard");
+                tracing::warn!(
+                    wait_ms = self.revoke_wait.as_millis(),
+                    "a revocation did not wait longer for its guard; commits of these partitions are refused from now on"
+                );
             }
         }
+        self.disown(&partitions);
+        self.held().retain(|partition| !partitions.contains(partition));
+        self.full().retain(|partition| !partitions.contains(partition));
+        // The client library keeps a pause over an assignment: a partition that comes back would never flow.
+        consumer.resume(list)?;
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
             _ => consumer.unassign(),
         }
+    }
+
+    fn disown(&self, partitions: &[Partition]) {
+        self.owned().retain(|partition| !partitions.contains(partition));
     }
 }
 

@@ -4,6 +4,7 @@ mod read_to_end;
 mod thread;
 
 use std::collections::HashMap;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct LogReader {
     consumer: Arc<BaseConsumer<Logging>>,
     starts: Starts,
     batches: mpsc::Receiver<Result<Vec<Record>, Error>>,
+    /// Dropped after `consumer`: the reader's thread holds the last reference.
+    _dropped: Sender<()>,
 }
 
 impl std::fmt::Debug for LogReader {
@@ -49,8 +52,9 @@ impl LogReader {
         starts.note(&from);
         assign(&consumer, &from)?;
         let (tell, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
-        thread::start(Arc::clone(&consumer), starts.clone(), isolation, tell)?;
-        Ok(Self { consumer, starts, batches })
+        let (_dropped, dropped) = channel();
+        thread::start(Arc::clone(&consumer), starts.clone(), isolation, tell, dropped)?;
+        Ok(Self { consumer, starts, batches, _dropped })
     }
 
     /// The next records; never empty. Safe to cancel. After `Retriable` go on with `next`; after `OutOfRange` that

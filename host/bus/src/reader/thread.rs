@@ -1,6 +1,8 @@
 //! The reader's own thread: librdkafka blocks.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -10,9 +12,10 @@ use tokio::sync::mpsc::Sender;
 
 use super::{READ_BATCH_BYTES_MAX, READ_BATCH_RECORDS_MAX, Starts, watermarks};
 use crate::logging::Logging;
+use crate::stopped::Stopped;
 use crate::{Error, Isolation, Record};
 
-/// How long one poll waits: so soon is it noticed that the reader was dropped.
+/// Poll timeout. Bounds how late it is noticed that the reader was dropped.
 const POLL: Duration = Duration::from_millis(100);
 
 type Tell = Sender<Result<Vec<Record>, Error>>;
@@ -22,15 +25,26 @@ pub(super) fn start(
     starts: Starts,
     isolation: Isolation,
     tell: Tell,
+    dropped: Receiver<()>,
 ) -> Result<(), Error> {
-    let thread = std::thread::Builder::new()
-        .name("bus-reader".to_owned())
-        .spawn(move || run(&consumer, &starts, isolation, &tell));
+    let work = move || {
+        let ended = catch_unwind(AssertUnwindSafe(|| run(&consumer, &starts, isolation, &tell)));
+        if ended.is_err() {
+            let reason = "the reader's thread panicked".to_owned();
+            tell.blocking_send(Err(Error::Fatal { operation: "read", reason })).ok();
+        }
+        drop(tell);
+        // The last reference is dropped here and never inside the runtime: it blocks until the client is closed.
+        dropped.recv().ok();
+        drop(consumer);
+    };
+    let thread = std::thread::Builder::new().name("bus-reader".to_owned()).spawn(work);
     thread.map(drop).map_err(|e| Error::Fatal { operation: "start reader thread", reason: e.to_string() })
 }
 
 /// Polls until the reader is dropped.
 fn run(consumer: &BaseConsumer<Logging>, starts: &Starts, isolation: Isolation, tell: &Tell) {
+    let mut stopped = Stopped::default();
     while !tell.is_closed() {
         for error in check_starts(consumer, starts, isolation) {
             if tell.blocking_send(Err(error)).is_err() {
@@ -43,7 +57,9 @@ fn run(consumer: &BaseConsumer<Logging>, starts: &Starts, isolation: Isolation, 
             return;
         }
         if let Some(error) = error {
-            for error in explain(consumer, starts, &error) {
+            let places = || consumer.position().map(|list| places(&list, starts)).unwrap_or_default();
+            let errors = stopped.take(consumer, &error, places);
+            for error in errors.unwrap_or_else(|| explain(consumer, starts, &error)) {
                 let end = error.is_fatal();
                 if tell.blocking_send(Err(error)).is_err() || end {
                     return;
@@ -78,7 +94,7 @@ fn check_starts(consumer: &BaseConsumer<Logging>, starts: &Starts, isolation: Is
     outside
 }
 
-/// What is there already beside the first record: no record waits for company.
+/// The first record and what else has already been fetched: no record waits for others.
 fn gather(consumer: &BaseConsumer<Logging>, first: Result<Record, KafkaError>) -> (Vec<Record>, Option<KafkaError>) {
     let (mut batch, mut bytes, mut polled) = (Vec::new(), 0, Some(first));
     while let Some(result) = polled {
@@ -125,6 +141,10 @@ fn positions(list: &rdkafka::TopicPartitionList, starts: &Starts) -> Vec<(String
         _ => starts.of(at.topic(), at.partition()),
     };
     list.elements().iter().map(|at| (at.topic().to_owned(), at.partition(), offset(at))).collect()
+}
+
+fn places(list: &rdkafka::TopicPartitionList, starts: &Starts) -> Vec<((String, i32), Option<i64>)> {
+    positions(list, starts).into_iter().map(|(topic, partition, next)| ((topic, partition), next)).collect()
 }
 
 fn out_of_range(consumer: &BaseConsumer<Logging>, at: &(String, i32, Option<i64>)) -> Option<Error> {

@@ -57,6 +57,7 @@ pub(crate) async fn assigned(member: &mut GroupConsumer, count: usize) -> Vec<Pa
                 GroupEvent::Revoked { partitions, .. } => all.retain(|at| !partitions.contains(at)),
                 GroupEvent::Failed(error) => assert!(error.is_retriable(), "{error}"),
                 GroupEvent::Records(records) => panic!("{} records came with the assignment", records.len()),
+                gap @ GroupEvent::Gap { .. } => panic!("{gap:?}"),
             }
         }
     })
@@ -72,7 +73,7 @@ pub(crate) async fn records(member: &mut GroupConsumer, count: usize) -> Vec<Rec
             match member.next().await {
                 GroupEvent::Records(more) => all.extend(more),
                 GroupEvent::Failed(error) => assert!(error.is_retriable(), "{error}"),
-                GroupEvent::Assigned(_) | GroupEvent::Revoked { .. } => {}
+                GroupEvent::Assigned(_) | GroupEvent::Revoked { .. } | GroupEvent::Gap { .. } => {}
             }
         }
     })

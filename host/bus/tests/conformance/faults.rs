@@ -61,7 +61,7 @@ async fn nothing_acknowledged_is_lost_when_the_broker_is_killed_and_started_agai
             match consumer.next().await {
                 GroupEvent::Records(records) => seen.extend(values(&records)),
                 GroupEvent::Failed(error) => assert!(!error.is_fatal(), "{error}"),
-                GroupEvent::Assigned(_) | GroupEvent::Revoked { .. } => {}
+                GroupEvent::Assigned(_) | GroupEvent::Revoked { .. } | GroupEvent::Gap { .. } => {}
             }
         }
     })

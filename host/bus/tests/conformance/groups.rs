@@ -1,5 +1,6 @@
 //! Groups: assignment, commit and resume, hand-over with its guard, seeking.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use unrip_bus::{Error, GroupConsumer, GroupEvent, GroupOptions, Producer, Start};
@@ -145,4 +146,111 @@ async fn a_group_on_a_missing_topic_says_so() {
     .await;
     assert!(matches!(&error, Error::MissingTopic { topic } if *topic == name), "{error}");
     soon("leave", lost.leave()).await;
+}
+
+#[tokio::test]
+async fn a_partition_that_was_paused_when_it_was_taken_flows_when_it_comes_back() {
+    let (config, name) = topic("comeback", 2).await;
+    let (producer, group) = (Producer::new(&config).unwrap(), unique_topic("g"));
+    let mut first = member(&config, &group, &name);
+    let all = assigned(&mut first, 2).await;
+    first.pause(&all);
+    // A command is obeyed before the next seek is.
+    first.seek(&name, 0, 0).await.unwrap();
+    let mut second = member(&config, &group, &name);
+    let taken = soon("revocation", async {
+        loop {
+            if let GroupEvent::Revoked { partitions, .. } = first.next().await {
+                return partitions;
+            }
+        }
+    })
+    .await;
+    soon("second", async { while !matches!(second.next().await, GroupEvent::Assigned(got) if !got.is_empty()) {} })
+        .await;
+    soon("leave", second.leave()).await;
+    assert_eq!(assigned(&mut first, taken.len()).await.len(), taken.len());
+    for (topic, partition) in &taken {
+        producer.send(record(topic, Some(*partition), "k", "back")).await.unwrap();
+    }
+    assert!(values(&records(&mut first, taken.len()).await).iter().all(|value| value == "back"));
+    soon("leave", first.leave()).await;
+}
+
+#[tokio::test]
+async fn a_partition_that_a_full_queue_paused_flows_when_it_comes_back() {
+    let (config, name) = topic("fullback", 2).await;
+    let (producer, group) = (Producer::new(&config).unwrap(), unique_topic("g"));
+    let small = || GroupOptions {
+        session_timeout_ms: 6_000,
+        batch_records_max: 1,
+        ..GroupOptions::new(group.clone(), vec![name.clone()])
+    };
+    let mut first = GroupConsumer::join(&config, small()).unwrap();
+    assigned(&mut first, 2).await;
+    for number in 0..40 {
+        producer.send(record(&name, Some(number % 2), "k", &number.to_string())).await.unwrap();
+    }
+    // Reads nothing: the queue is full and the member pauses everything. The second one joins meanwhile.
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    let mut second = GroupConsumer::join(&config, small()).unwrap();
+    let mut seen = BTreeSet::new();
+    soon("revocation", async {
+        loop {
+            match first.next().await {
+                GroupEvent::Revoked { .. } => return,
+                GroupEvent::Records(read) => seen.extend(read.iter().map(|read| (read.partition, read.offset))),
+                _ => {}
+            }
+        }
+    })
+    .await;
+    soon("second", async { while !matches!(second.next().await, GroupEvent::Assigned(got) if !got.is_empty()) {} })
+        .await;
+    soon("leave", second.leave()).await;
+    soon("all", async {
+        while seen.len() < 40 {
+            if let GroupEvent::Records(read) = first.next().await {
+                seen.extend(read.iter().map(|read| (read.partition, read.offset)));
+            }
+        }
+    })
+    .await;
+    soon("leave", first.leave()).await;
+}
+
+#[tokio::test]
+async fn a_commit_after_a_revocation_that_timed_out_is_refused() {
+    let (config, name) = topic("late", 2).await;
+    let group = unique_topic("g");
+    let options = GroupOptions {
+        session_timeout_ms: 6_000,
+        revoke_wait_ms_max: 100,
+        ..GroupOptions::new(group.clone(), vec![name.clone()])
+    };
+    let mut first = GroupConsumer::join(&config, options).unwrap();
+    assigned(&mut first, 2).await;
+    first.commit(vec![(name.clone(), 0, 0), (name.clone(), 1, 0)]).await.unwrap();
+    let mut second = member(&config, &group, &name);
+    let (taken, guard) = soon("revocation", async {
+        loop {
+            if let GroupEvent::Revoked { partitions, guard, .. } = first.next().await {
+                return (partitions, guard);
+            }
+        }
+    })
+    .await;
+    // The guard is held for longer than the revocation waits: the other member has the partition then.
+    assert_eq!(assigned(&mut second, 1).await, taken);
+    let offsets = (0..2).map(|partition| (name.clone(), partition, 9)).collect();
+    let error = soon("commit", first.commit(offsets)).await.unwrap_err();
+    assert!(matches!(error, Error::NotOwner { .. }), "{error}");
+    drop(guard);
+    for partition in 0..2 {
+        let at = (name.clone(), partition);
+        let expected = if taken.contains(&at) { 0 } else { 9 };
+        assert_eq!(second.committed(std::slice::from_ref(&at)).await.unwrap(), [(at, Some(expected))]);
+    }
+    soon("leave", first.leave()).await;
+    soon("leave", second.leave()).await;
 }

@@ -63,6 +63,10 @@ impl Service {
                 self.hold_back();
                 Ok(())
             }
+            GroupEvent::Gap { topic, partition, from, to } => {
+                tracing::error!(topic, partition, from, to, "commands were removed before they were read");
+                Ok(())
+            }
             GroupEvent::Failed(error) if error.is_fatal() => Err(unavailable(error)),
             GroupEvent::Failed(error) => {
                 tracing::warn!(%error, "the group reports");

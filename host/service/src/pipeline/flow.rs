@@ -124,6 +124,9 @@ impl Flow {
                 }
                 self.watch.suspect(&error);
             }
+            GroupEvent::Gap { topic, partition, from, to } => {
+                tracing::error!(topic, partition, from, to, "records were removed before they were read");
+            }
             GroupEvent::Records(_) => {}
         }
     }
