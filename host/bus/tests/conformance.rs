@@ -10,14 +10,22 @@
     reason = "helpers of tests fail a test by panicking and say what they do"
 )]
 
+#[path = "conformance/codecs.rs"]
+mod codecs;
 #[path = "conformance/common.rs"]
 mod common;
 #[path = "conformance/faults.rs"]
 mod faults;
+#[path = "conformance/foreign.rs"]
+mod foreign;
+#[path = "conformance/gaps.rs"]
+mod gaps;
 #[path = "conformance/groups.rs"]
 mod groups;
 #[path = "conformance/logs.rs"]
 mod logs;
+#[path = "conformance/refusals.rs"]
+mod refusals;
 #[path = "conformance/topics.rs"]
 mod topics;
 #[path = "conformance/transactions.rs"]
