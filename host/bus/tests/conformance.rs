@@ -10,6 +10,8 @@
     reason = "helpers of tests fail a test by panicking and say what they do"
 )]
 
+#[path = "conformance/addresses.rs"]
+mod addresses;
 #[path = "conformance/codecs.rs"]
 mod codecs;
 #[path = "conformance/common.rs"]
@@ -26,6 +28,8 @@ mod groups;
 mod logs;
 #[path = "conformance/refusals.rs"]
 mod refusals;
+#[path = "conformance/stopped.rs"]
+mod stopped;
 #[path = "conformance/topics.rs"]
 mod topics;
 #[path = "conformance/transactions.rs"]

@@ -92,6 +92,9 @@ impl Admin {
     pub async fn reachable(&self, wait: Duration) -> Result<(), Error> {
         let until = Instant::now() + wait;
         let leaders = self.leaders(wait, |topic| !topic.starts_with("__")).await?;
+        if leaders.is_empty() {
+            return self.broker_answers(wait).await;
+        }
         let mut failed = None;
         for leader in leaders {
             match self.answers(leader, until).await {
@@ -115,6 +118,15 @@ impl Admin {
             self.answers(leader, until).await?;
         }
         Ok(())
+    }
+
+    /// Without topics: a question about a broker goes to its advertised address too.
+    async fn broker_answers(&self, wait: Duration) -> Result<(), Error> {
+        match tokio::time::timeout(wait, self.broker_settings()).await {
+            Err(_) => Err(retriable("reach broker", "the broker does not answer at its advertised address")),
+            Ok(Err(error)) if error.is_retriable() => Err(error),
+            Ok(_) => Ok(()),
+        }
     }
 
     /// One partition of each broker that leads one.

@@ -76,6 +76,10 @@ fn read_blocking(
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(records),
             Some(Err(error)) => {
                 let error = Error::from_kafka("read to end", topic, &error);
+                if let Error::Denied { reason, .. } = error {
+                    let offset = records.last().map_or(from, |record: &Record| record.offset + 1);
+                    return Err(Error::Stopped { topic: topic.to_owned(), partition, offset, reason });
+                }
                 if !error.is_retriable() {
                     return Err(error);
                 }
