@@ -52,6 +52,11 @@ pub fn group(role: &str, venue: &str) -> String {
     format!("{role}.{}", name(venue))
 }
 
+/// The consumer group of a strategy: each reads the whole stream.
+pub fn strategy_group(venue: &str, strategy: &str) -> String {
+    format!("{}.{strategy}", group("react", venue))
+}
+
 /// A name that no venue can have.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a venue's name: use lower-case letters, digits and `-`, as its folder is named")]
@@ -173,6 +178,7 @@ mod tests {
         assert_eq!(dead_frames("a-venue"), "dead.raw.a_venue");
         assert_eq!(dead(&raw("a-venue", "quote")), "dead.raw.a_venue.quote");
         assert_eq!(group("normalize", "a-venue"), "normalize.a_venue");
+        assert_eq!(strategy_group("a-venue", "fixed-spread"), "react.a_venue.fixed-spread");
     }
 
     #[test]

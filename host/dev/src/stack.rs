@@ -277,8 +277,16 @@ impl Stack {
     pub fn groups(&self) -> Vec<(String, String)> {
         let venue = &self.venue.name;
         let raw = self.venue.streams.iter().map(|stream| (topic::group("normalize", venue), topic::raw(venue, stream)));
-        let norm = self.venue.events.iter().map(|event| (topic::group("react", venue), topic::norm(event)));
+        let strategy = self.strategy();
+        let norm = self.venue.events.iter().map(|event| (topic::strategy_group(venue, strategy), topic::norm(event)));
         raw.chain(norm).collect()
+    }
+
+    /// The strategy's name, as its module is configured: it is part of its group's name.
+    fn strategy(&self) -> &str {
+        let settings = self.venue.roles.get("react").map(|role| &role.settings);
+        let module = settings.and_then(|settings| settings.get("module")?.get("config")?.get("strategy")?.as_str());
+        module.unwrap_or_default()
     }
 
     fn log(&self, role: &str) -> PathBuf {

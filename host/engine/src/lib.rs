@@ -9,7 +9,6 @@ mod cache;
 mod classify;
 mod engine;
 mod error;
-mod event;
 pub mod executor;
 mod fault;
 mod grants;
@@ -26,10 +25,10 @@ mod v0_1;
 
 pub use engine::Engine;
 pub use error::LoadError;
-pub use event::CanonicalEvent;
 pub use fault::{Fatal, Fault, FaultKind, Rejection};
 pub use limits::{EngineConfig, Grants, Limits};
 pub use module::{Capability, Description, Module, World};
+pub use unrip_core::event::canonical::CanonicalEvent;
 pub use v0_1::bindings::shared::unrip::types::common::{
     ByteEncoding, Header, HeaderValue, HttpRequest, HttpResponse, MacAlgorithm, Message, Reason, RequestMac,
 };

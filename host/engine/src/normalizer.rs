@@ -11,7 +11,7 @@ use crate::v0_1::bindings::normalizer as bindings;
 use crate::v0_1::{self, bindings::normalizer::exports::unrip::normalizer::normalizer as wit};
 use crate::{Capability, Engine, Fatal, Fault, Grants, Limits, LoadError, Module, Rejection, World};
 
-pub use crate::event::CanonicalEvent;
+pub use unrip_core::event::canonical::CanonicalEvent;
 
 /// A raw record as the module sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

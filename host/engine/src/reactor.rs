@@ -7,12 +7,12 @@ use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use crate::batch::{self, Outcome};
-use crate::event::CanonicalEvent;
 use crate::host::Host;
 use crate::instance::Slot;
 use crate::v0_1::bindings::reactor as bindings;
 use crate::v0_1::{self, bindings::reactor::exports::unrip::reactor::reactor as wit};
 use crate::{Capability, Engine, Fatal, Fault, FaultKind, Grants, Limits, LoadError, Module, Rejection, World};
+use unrip_core::event::canonical::CanonicalEvent;
 
 /// Bytes of a strategy's name.
 const STRATEGY_BYTES_MAX: usize = 64;

@@ -23,10 +23,6 @@ pub(crate) struct Metrics {
     pub(crate) open: Gauge,
     /// Failed calls of the module.
     pub(crate) faults: CounterBy,
-    /// Records that the broker acknowledged, by topic.
-    pub(crate) produced: CounterBy,
-    /// Records that had to be given to the broker again.
-    pub(crate) repeated: Counter,
 }
 
 impl Metrics {
@@ -45,8 +41,6 @@ impl Metrics {
             refused: registry.counter("unrip_connections_refused_total", "Attempts to open a websocket that failed."),
             open: registry.gauge("unrip_open_connections", "Websockets that are open."),
             faults: registry.counter_by("unrip_module_faults_total", "Failed calls of the module, by kind.", "kind"),
-            produced: registry.counter_by("unrip_records_produced_total", "Records acknowledged.", "topic"),
-            repeated: registry.counter("unrip_records_repeated_total", "Records given to the broker again."),
         }
     }
 }

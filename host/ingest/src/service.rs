@@ -50,7 +50,7 @@ pub async fn run(config: IngestConfig, context: Context) -> Result<(), RunError>
     let venue = config.service.venue.clone();
     let maker = Maker { venue, streams: config.ingest.streams.clone(), ids: context.ids.clone() };
     let bury = Bury { maker: maker.clone(), clock: context.clock.clone(), dead: metrics.dead.clone() };
-    let outbox = Outbox::new(&config.bus, watch, metrics.clone(), bury)?;
+    let outbox = Outbox::new(&config.bus, &watch, bury, &context)?;
     let (connections, inputs) = Connections::new(&config, &context)?;
     let http_id = context.ids.connection_id(context.clock.now()).into();
     let faults = Faults::new(&config.ingest);

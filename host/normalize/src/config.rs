@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use unrip_bus::BusConfig;
+use unrip_core::event::canonical::CanonicalEvent;
 use unrip_service::RoleConfig;
 use unrip_service::config::{ModuleSection, ServiceSection};
 use unrip_service::pipeline::PipelineSection;
@@ -29,6 +30,8 @@ pub struct Config {
 pub struct NormalizeSection {
     /// The venue's streams: topics `raw.<venue>.<stream>`.
     pub streams: Vec<String>,
+    /// The kinds of event whose topics `norm.<event>` were made. A record that means another kind is a dead letter.
+    pub events: Vec<String>,
 }
 
 impl RoleConfig for Config {
@@ -43,6 +46,13 @@ impl RoleConfig for Config {
     fn check(&self) -> Result<(), String> {
         if self.normalize.streams.is_empty() {
             return Err("normalize.streams is empty; name at least one stream of the venue".to_owned());
+        }
+        let kinds = CanonicalEvent::EVENT_TYPES;
+        if self.normalize.events.is_empty() {
+            return Err(format!("normalize.events is empty; name at least one of {}", kinds.join(", ")));
+        }
+        if let Some(event) = self.normalize.events.iter().find(|event| !kinds.contains(&event.as_str())) {
+            return Err(format!("normalize.events: `{event}` is not one of {}", kinds.join(", ")));
         }
         self.pipeline.check()
     }

@@ -3,14 +3,16 @@
 //! It does not know what a frame means (the module does), and it does not know strategies, commands or venues' names.
 
 mod config;
-mod transform;
+mod stage;
+#[cfg(test)]
+mod tests;
 
 use unrip_core::topic;
 use unrip_service::pipeline::{self, Setup};
 use unrip_service::{Context, RunError, module};
 
 pub use config::{Config, NormalizeSection};
-pub use transform::{Normalize, Understand};
+use stage::{Normalize, Writer};
 
 /// Runs the service until it is stopped.
 ///
@@ -23,14 +25,17 @@ pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
     let instance = instance.await.map_err(|error| RunError::Software(format!("loading the module: {error}")))??;
     loaded.met();
     let venue = &config.service.venue;
-    let transform = Normalize::new(instance, venue, context.clock.clone(), context.ids.clone());
+    let events = config.normalize.events;
+    let outputs = events.iter().map(|event| topic::norm(event)).collect();
+    let writer = Writer { venue: venue.clone(), events, clock: context.clock.clone(), ids: context.ids.clone() };
     let setup = Setup {
         group: topic::group(context.role, venue),
         topics: config.normalize.streams.iter().map(|stream| topic::raw(venue, stream)).collect(),
+        outputs,
         venue: venue.clone(),
         bus: config.bus,
         options: config.pipeline,
         start_timeout_ms: config.service.start_timeout_ms,
     };
-    pipeline::run(setup, Box::new(transform), &context).await
+    pipeline::run(setup, Normalize::new(instance, writer), &context).await
 }

@@ -80,7 +80,7 @@ async fn turns_raw_records_into_canonical_records_and_dead_letters() {
         make(&bus, name).await;
     }
     let text = format!(
-        "[service]\nvenue = '{venue}'\n[bus]\nbrokers = '{bootstrap}'\n[module]\npath = '{}'\n[normalize]\nstreams = ['quote']\n",
+        "[service]\nvenue = '{venue}'\n[bus]\nbrokers = '{bootstrap}'\n[module]\npath = '{}'\n[normalize]\nstreams = ['quote']\nevents = ['swap_demand']\n",
         component.display()
     );
     let config: Config = config::parse("test.toml", &text, Path::new("/"), &[]).unwrap();

@@ -3,11 +3,7 @@
 use unrip_core::Timestamp;
 use unrip_engine::reactor::Command;
 
-/// The longest from observation to dispatch (`RECORDS.md`, `dispatch_window_max_ms`).
-pub const DISPATCH_WINDOW_MS_MAX: i64 = 60_000;
-/// The longest from observation to the signed expiry (`RECORDS.md`, `deadline_max_ms`).
-pub const DEADLINE_MS_MAX: i64 = 610_000;
-/// Longest account or venue reference in bytes: they stand in keys and ids of every record that follows.
+/// Longest account or venue reference in bytes: they are part of keys and ids of every record that follows.
 const NAME_BYTES_MAX: usize = 256;
 
 /// The bounds of a service.
@@ -53,7 +49,7 @@ impl Bounds {
 mod tests {
     use super::*;
     use unrip_core::Amount;
-    use unrip_core::event::command::{Action, InputRef};
+    use unrip_core::event::command::{Action, DEADLINE_MS_MAX, DISPATCH_WINDOW_MS_MAX, InputRef};
 
     const SEEN: Timestamp = Timestamp::from_millis(1_795_341_600_123);
 

@@ -2,14 +2,13 @@
 
 use serde::Deserialize;
 use unrip_bus::BusConfig;
+use unrip_core::event::canonical::CanonicalEvent;
+use unrip_core::event::command::{DEADLINE_MS_MAX, DISPATCH_WINDOW_MS_MAX};
 use unrip_service::RoleConfig;
 use unrip_service::config::{ModuleSection, ServiceSection};
 use unrip_service::pipeline::PipelineSection;
 
-use crate::bounds::{Bounds, DEADLINE_MS_MAX, DISPATCH_WINDOW_MS_MAX};
-
-/// Event types that a strategy can be given.
-const EVENTS: [&str; 4] = ["swap_demand", "swap_settlement", "book_top", "trade"];
+use crate::bounds::Bounds;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -67,11 +66,12 @@ impl RoleConfig for Config {
     }
 
     fn check(&self) -> Result<(), String> {
+        let kinds = CanonicalEvent::EVENT_TYPES;
         if self.react.events.is_empty() {
-            return Err(format!("react.events is empty; name at least one of {}", EVENTS.join(", ")));
+            return Err(format!("react.events is empty; name at least one of {}", kinds.join(", ")));
         }
-        if let Some(event) = self.react.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
-            return Err(format!("react.events: `{event}` is not one of {}", EVENTS.join(", ")));
+        if let Some(event) = self.react.events.iter().find(|event| !kinds.contains(&event.as_str())) {
+            return Err(format!("react.events: `{event}` is not one of {}", kinds.join(", ")));
         }
         for (key, value, high) in [
             ("dispatch_window_max_ms", self.react.dispatch_window_max_ms, DISPATCH_WINDOW_MS_MAX),

@@ -5,17 +5,22 @@
 
 mod bounds;
 mod config;
+mod stage;
 mod tally;
-mod transform;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
 
 use unrip_core::topic;
+use unrip_engine::{Capability, Description, LoadError};
 use unrip_service::pipeline::{self, Setup};
 use unrip_service::{Context, RunError, module};
 
-pub use bounds::{Bounds, DEADLINE_MS_MAX, DISPATCH_WINDOW_MS_MAX};
+pub use bounds::Bounds;
 pub use config::{Config, ReactSection};
+use stage::{React, Writer};
 pub use tally::Tally;
-pub use transform::{Decide, React};
 
 /// Runs the service until it is stopped.
 ///
@@ -24,27 +29,52 @@ pub use transform::{Decide, React};
 pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
     let loaded = context.health.condition("module", "being compiled");
     let section = config.module.clone();
-    let instance = tokio::task::spawn_blocking(move || module::load(&section)?.reactor());
+    let instance = tokio::task::spawn_blocking(move || {
+        let module = module::load(&section)?;
+        refuse_state(&section.path, module.module().description())?;
+        module.reactor()
+    });
     let instance = instance.await.map_err(|error| RunError::Software(format!("loading the module: {error}")))??;
-    tracing::info!(strategy = instance.strategy(), "strategy ready");
+    let strategy = instance.strategy().to_owned();
+    tracing::info!(strategy, "strategy ready");
     loaded.met();
     let venue = &config.service.venue;
     let tally = Tally::new(&context.metrics);
     let lines = tokio::spawn(tally.clone().log_until(context.shutdown.clone()));
-    let (clock, ids) = (context.clock.clone(), context.ids.clone());
-    let transform = React::new(instance, venue, config.react.bounds(), tally, clock, ids);
     let setup = Setup {
-        group: topic::group(context.role, venue),
+        group: topic::strategy_group(venue, &strategy),
         topics: config.react.events.iter().map(|event| topic::norm(event)).collect(),
+        outputs: vec![topic::EXECUTE_TRADE.to_owned()],
         venue: venue.clone(),
         bus: config.bus,
         options: config.pipeline,
         start_timeout_ms: config.service.start_timeout_ms,
     };
-    let ended = pipeline::run(setup, Box::new(transform), &context).await;
+    let writer = Writer {
+        venue: venue.clone(),
+        strategy,
+        bounds: config.react.bounds(),
+        tally,
+        clock: context.clock.clone(),
+        ids: context.ids.clone(),
+    };
+    let ended = pipeline::run(setup, React::new(instance, writer), &context).await;
     // Ends by itself at shutdown, with a last line; otherwise there is nothing more to count.
     if context.shutdown.is_cancelled() {
         let _ = lines.await;
     }
     ended
+}
+
+/// A strategy with memory would forget it at each restart, and keep what a partition taught it that is another's now.
+fn refuse_state(path: &Path, module: &Description) -> Result<(), RunError> {
+    if !module.capabilities.contains(&Capability::State) {
+        return Ok(());
+    }
+    Err(RunError::from(LoadError::NotServed {
+        path: path.display().to_string(),
+        capability: "state".to_owned(),
+        reason: "a strategy with memory must be rebuilt by rereading its stream, which this host does not do yet"
+            .to_owned(),
+    }))
 }

@@ -1,9 +1,13 @@
 //! Counters and gauges in Prometheus' text form, named `unrip_<noun>_<unit>_total`.
 
+use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use prometheus_client::encoding::EncodeMetric;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::TypedMetric;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry as Inner;
 
@@ -11,7 +15,7 @@ pub use prometheus_client::metrics::counter::Counter;
 pub use prometheus_client::metrics::gauge::Gauge;
 pub use prometheus_client::metrics::histogram::Histogram;
 
-/// Values of one label that are kept apart; what comes later counts as `other`, so that a module cannot grow the page.
+/// Values of one label that are kept apart; later ones count as `other`, so that a module cannot grow the page.
 const LABEL_VALUES_MAX: usize = 64;
 /// Longest label value in bytes.
 const LABEL_BYTES_MAX: usize = 64;
@@ -22,12 +26,25 @@ pub struct Registry {
     inner: Arc<Mutex<Inner>>,
 }
 
-/// Counters of one name, told apart by the value of one label.
+/// Metrics of one name, told apart by the values of `N` labels.
 #[derive(Clone, Debug)]
-pub struct CounterBy {
-    label: &'static str,
-    family: Family<Vec<(&'static str, String)>, Counter<u64, AtomicU64>>,
-    seen: Arc<Mutex<std::collections::BTreeSet<String>>>,
+pub struct By<const N: usize, M> {
+    family: Family<Vec<(&'static str, String)>, M>,
+    labels: Labels<N>,
+}
+
+/// Counters of one name, told apart by the value of one label.
+pub type CounterBy = By<1, Counter<u64, AtomicU64>>;
+/// Counters of one name, told apart by the values of two labels.
+pub type CounterByTwo = By<2, Counter<u64, AtomicU64>>;
+/// Gauges of one name, told apart by the values of two labels.
+pub type GaugeByTwo = By<2, Gauge>;
+
+/// The names of labels, and the values of each that were seen: a bounded number.
+#[derive(Clone, Debug)]
+struct Labels<const N: usize> {
+    names: [&'static str; N],
+    seen: Arc<Mutex<[BTreeSet<String>; N]>>,
 }
 
 impl Registry {
@@ -36,7 +53,7 @@ impl Registry {
         Self::default()
     }
 
-    /// A counter; `name` as it stands on the page, `unrip_…_total`.
+    /// A counter; `name` as the page shows it, with its `_total`.
     pub fn counter(&self, name: &str, help: &str) -> Counter {
         let counter = Counter::default();
         // The library adds `_total` itself.
@@ -46,17 +63,27 @@ impl Registry {
 
     /// Counters by one label.
     pub fn counter_by(&self, name: &str, help: &str, label: &'static str) -> CounterBy {
-        let family = Family::default();
-        self.with(|inner| inner.register(stem(name), help, family.clone()));
-        CounterBy { label, family, seen: Arc::default() }
+        self.by(stem(name), help, [label])
     }
 
     /// Counters by two labels.
     pub fn counter_by_two(&self, name: &str, help: &str, labels: [&'static str; 2]) -> CounterByTwo {
+        self.by(stem(name), help, labels)
+    }
+
+    /// Gauges by two labels.
+    pub fn gauge_by_two(&self, name: &str, help: &str, labels: [&'static str; 2]) -> GaugeByTwo {
+        self.by(name, help, labels)
+    }
+
+    fn by<const N: usize, M>(&self, name: &str, help: &str, names: [&'static str; N]) -> By<N, M>
+    where
+        M: EncodeMetric + TypedMetric + Clone + Default + Debug + Send + Sync + 'static,
+    {
         let family = Family::default();
-        self.with(|inner| inner.register(stem(name), help, family.clone()));
-        let [first, second] = labels.map(|label| CounterBy { label, family: Family::default(), seen: Arc::default() });
-        CounterByTwo { family, first, second }
+        self.with(|inner| inner.register(name, help, family.clone()));
+        let seen = Arc::new(Mutex::new(std::array::from_fn(|_| BTreeSet::new())));
+        By { family, labels: Labels { names, seen } }
     }
 
     /// A gauge.
@@ -86,6 +113,26 @@ impl Registry {
     }
 }
 
+impl<const N: usize> Labels<N> {
+    fn of(&self, values: [&str; N]) -> Vec<(&'static str, String)> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let bounded = seen.iter_mut().zip(values).map(|(seen, value)| bounded(seen, value));
+        self.names.into_iter().zip(bounded).collect()
+    }
+}
+
+fn bounded(seen: &mut BTreeSet<String>, value: &str) -> String {
+    let clean: String = value.chars().filter(char::is_ascii_graphic).take(LABEL_BYTES_MAX).collect();
+    if seen.contains(&clean) {
+        return clean;
+    }
+    if seen.len() >= LABEL_VALUES_MAX {
+        return "other".to_owned();
+    }
+    seen.insert(clean.clone());
+    clean
+}
+
 impl CounterBy {
     /// Counts one.
     pub fn inc(&self, value: &str) {
@@ -94,43 +141,32 @@ impl CounterBy {
 
     /// Counts `n`.
     pub fn add(&self, value: &str, n: u64) {
-        self.family.get_or_create(&vec![(self.label, self.bounded(value))]).inc_by(n);
+        self.family.get_or_create(&self.labels.of([value])).inc_by(n);
     }
 
     /// The count of one label value; 0 if it never came.
     pub fn get(&self, value: &str) -> u64 {
-        self.family.get(&vec![(self.label, value.to_owned())]).map_or(0, |counter| counter.get())
+        let [name] = self.labels.names;
+        self.family.get(&vec![(name, value.to_owned())]).map_or(0, |counter| counter.get())
     }
-
-    fn bounded(&self, value: &str) -> String {
-        let clean: String = value.chars().filter(|c| c.is_ascii_graphic()).take(LABEL_BYTES_MAX).collect();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.contains(&clean) {
-            return clean;
-        }
-        if seen.len() >= LABEL_VALUES_MAX {
-            return "other".to_owned();
-        }
-        seen.insert(clean.clone());
-        clean
-    }
-}
-
-/// Counters of one name, told apart by the values of two labels.
-#[derive(Clone, Debug)]
-pub struct CounterByTwo {
-    family: Family<Vec<(&'static str, String)>, Counter<u64, AtomicU64>>,
-    // Only their labels and bounds are used.
-    first: CounterBy,
-    second: CounterBy,
 }
 
 impl CounterByTwo {
     /// Counts one.
     pub fn inc(&self, first: &str, second: &str) {
-        let labels =
-            vec![(self.first.label, self.first.bounded(first)), (self.second.label, self.second.bounded(second))];
-        self.family.get_or_create(&labels).inc();
+        self.family.get_or_create(&self.labels.of([first, second])).inc();
+    }
+}
+
+impl GaugeByTwo {
+    /// Sets the gauge of these values.
+    pub fn set(&self, first: &str, second: &str, value: i64) {
+        self.family.get_or_create(&self.labels.of([first, second])).set(value);
+    }
+
+    /// Takes the gauge of these values off the page.
+    pub fn remove(&self, first: &str, second: &str) {
+        self.family.remove(&self.labels.of([first, second]));
     }
 }
 

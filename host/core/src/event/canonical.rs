@@ -6,6 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
+use crate::envelope::{AnyEnvelope, DecodeError, Envelope, ModuleRef, Payload};
+use crate::id::derived_event_id;
+use crate::time::Timestamp;
+use crate::trace::TraceParent;
 
 /// What else a venue says about an event.
 pub type Attributes = BTreeMap<String, String>;
@@ -118,3 +122,107 @@ super::payload!(SwapDemand, "swap_demand");
 super::payload!(SwapSettlement, "swap_settlement");
 super::payload!(BookTop, "book_top");
 super::payload!(Trade, "trade");
+
+/// Names each kind once, with the field that stands after `<venue>/` in its records' keys.
+macro_rules! kinds {
+    ($($kind:ident by $key:ident),+ $(,)?) => {
+        /// Any canonical event.
+        #[allow(missing_docs, reason = "each kind holds the payload of its name")]
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum CanonicalEvent {
+            $($kind($kind)),+
+        }
+
+        impl CanonicalEvent {
+            /// The names of all kinds on the bus.
+            pub const EVENT_TYPES: &'static [&'static str] = &[$(<$kind as Payload>::EVENT_TYPE),+];
+
+            /// The kind's name on the bus.
+            pub fn event_type(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => <$kind as Payload>::EVENT_TYPE),+
+                }
+            }
+
+            /// What stands after `<venue>/` in the record's key: the instrument, of a settlement its quote hash.
+            pub fn key(&self) -> &str {
+                match self {
+                    $(Self::$kind(event) => &event.$key),+
+                }
+            }
+
+            /// The event in a record's envelope.
+            pub fn read(envelope: AnyEnvelope) -> Result<Self, DecodeError> {
+                match envelope.event_type.as_str() {
+                    $(<$kind as Payload>::EVENT_TYPE => Ok(Self::$kind(envelope.typed()?.payload)),)+
+                    _ => Err(DecodeError::EventType { found: envelope.event_type, expected: "canonical event" }),
+                }
+            }
+
+            /// The value and headers of the record of this event, the output `index` of its cause.
+            pub fn record<C>(self, index: u32, derivation: Derivation<'_, C>) -> Result<RecordParts, serde_json::Error> {
+                match self {
+                    $(Self::$kind(payload) => derivation.record(index, payload)),+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    SwapDemand by instrument,
+    SwapSettlement by quote_hash,
+    BookTop by instrument,
+    Trade by instrument,
+}
+
+/// A record's value and headers.
+pub type RecordParts = (Vec<u8>, Vec<(String, Vec<u8>)>);
+
+/// What an event is derived from and by.
+#[derive(Clone, Copy, Debug)]
+pub struct Derivation<'a, C> {
+    /// The record that it follows from.
+    pub cause: &'a Envelope<C>,
+    /// The role's name in event ids.
+    pub role: &'a str,
+    /// The code that made it.
+    pub module: &'a ModuleRef,
+    /// When its record is made.
+    pub at: Timestamp,
+    /// Its record's span.
+    pub trace: TraceParent,
+}
+
+impl<C> Derivation<'_, C> {
+    fn record<P: Payload>(&self, index: u32, payload: P) -> Result<RecordParts, serde_json::Error> {
+        let event_id = derived_event_id(self.cause.event_id, self.role, P::EVENT_TYPE, index);
+        let envelope = Envelope::derived(event_id, self.cause, self.at, Some(self.module.clone()), payload);
+        Ok((envelope.encode()?, envelope.headers(self.trace)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_each_kind_back_and_refuses_others() {
+        assert_eq!(CanonicalEvent::EVENT_TYPES, ["swap_demand", "swap_settlement", "book_top", "trade"]);
+        let payload = SwapSettlement {
+            quote_hash: "h".into(),
+            intent_hash: None,
+            tx_hash: None,
+            outcome: SettlementOutcome::Settled,
+            attributes: Attributes::new(),
+        };
+        let at = Timestamp::from_millis(1);
+        let envelope = Envelope::root(uuid::Uuid::from_u128(1), "a-venue", "s", at, payload.clone());
+        let any = AnyEnvelope::read(&envelope.encode().unwrap()).unwrap();
+        let event = CanonicalEvent::read(any.clone()).unwrap();
+        assert_eq!((event.event_type(), event.key()), ("swap_settlement", "h"));
+        assert_eq!(event, CanonicalEvent::SwapSettlement(payload));
+        let weather = AnyEnvelope { event_type: "weather".into(), ..any };
+        assert!(matches!(CanonicalEvent::read(weather), Err(DecodeError::EventType { .. })));
+    }
+}

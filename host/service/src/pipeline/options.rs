@@ -6,13 +6,17 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PipelineSection {
-    /// What a crash may cost.
-    pub delivery: Delivery,
-    /// Records that one call of the module gets at most.
+    /// What a crash may cost: `at-least-once`, the same records again with the same ids.
+    pub delivery: AtLeastOnce,
+    /// Records that one turn of the loop takes at most.
     pub batch_records_max: usize,
+    /// A batch that is older makes the service not ready: something that it needs does not get on.
+    pub batch_age_ms_max: u64,
     /// The longest that acknowledged work stays uncommitted: what a crash makes the service do again.
     pub commit_interval_ms: u64,
-    /// After this silence the broker gives the partitions to others.
+    /// After this silence the broker gives the partitions to others. A short one gets work going again soon after a crash
+    /// or the loss of a node; a long one survives pauses of a crowded node without a rebalance. Kafka refuses less than
+    /// its `group.min.session.timeout.ms` (6 000 by default).
     pub session_timeout_ms: u64,
     /// The longest single wait that a module's `retry-after` gets.
     pub retry_wait_ms_max: u64,
@@ -25,10 +29,11 @@ pub struct PipelineSection {
 impl Default for PipelineSection {
     fn default() -> Self {
         Self {
-            delivery: Delivery::AtLeastOnce,
+            delivery: AtLeastOnce,
             batch_records_max: 256,
+            batch_age_ms_max: 30_000,
             commit_interval_ms: 100,
-            session_timeout_ms: 10_000,
+            session_timeout_ms: 6_000,
             retry_wait_ms_max: 5_000,
             retry_attempts_max: 10,
             retry_total_ms_max: 30_000,
@@ -44,6 +49,7 @@ impl PipelineSection {
     pub fn check(&self) -> Result<(), String> {
         let bounds = [
             ("batch_records_max", self.batch_records_max as u64, 1, 10_000),
+            ("batch_age_ms_max", self.batch_age_ms_max, 1_000, 3_600_000),
             ("commit_interval_ms", self.commit_interval_ms, 1, 60_000),
             ("session_timeout_ms", self.session_timeout_ms, 1_000, 300_000),
             ("retry_wait_ms_max", self.retry_wait_ms_max, 1, 60_000),
@@ -58,21 +64,17 @@ impl PipelineSection {
     }
 }
 
-/// What a crash may cost.
+/// The one way of delivery that there is; other words in the configuration are refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub enum Delivery {
-    /// The same records again, with the same ids.
-    #[default]
-    AtLeastOnce,
-}
+pub struct AtLeastOnce;
 
-impl TryFrom<String> for Delivery {
+impl TryFrom<String> for AtLeastOnce {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         match text.as_str() {
-            "at-least-once" => Ok(Self::AtLeastOnce),
+            "at-least-once" => Ok(Self),
             "transactional" => Err("`transactional` is not served by this version; use `at-least-once` \
                                     (repeats carry the same event_id)"
                 .to_owned()),

@@ -1,51 +1,32 @@
+//! The records that are made of what a strategy decides, with no module.
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use unrip_bus::RecordTime;
+use unrip_bus::{Outgoing, Record, RecordTime};
 use unrip_core::event::canonical::{SwapDemand, Trade};
-use unrip_core::event::command::Action;
-use unrip_core::{Amount, Uuid, partition};
-use unrip_service::SystemClock;
+use unrip_core::event::command::{Action, DEADLINE_MS_MAX, DISPATCH_WINDOW_MS_MAX, ExecuteTrade};
+use unrip_core::id::derived_event_id;
+use unrip_core::{Amount, CommandId, Envelope, ModuleRef, Timestamp, Uuid, partition};
+use unrip_engine::reactor::{Command, Decision};
 use unrip_service::metrics::Registry;
+use unrip_service::pipeline::{Read, Step};
+use unrip_service::{Ids, SystemClock};
 
-use super::*;
-use crate::bounds::{DEADLINE_MS_MAX, DISPATCH_WINDOW_MS_MAX};
-
-/// Does what the demand's quote id says.
-struct Fake(ModuleRef);
-
-impl Decide for Fake {
-    fn module_ref(&self) -> &ModuleRef {
-        &self.0
-    }
-
-    fn strategy(&self) -> &str {
-        "fixed-spread"
-    }
-
-    fn decide(&mut self, inputs: &[Input]) -> Result<Vec<Result<Vec<Decision>, Rejection>>, Fatal> {
-        let code = || ("odd".to_owned(), "odd demand".to_owned());
-        let results = inputs.iter().map(|input| match input.event.key() {
-            "two" => Ok(vec![decline(), command(input, 1_000), command(input, 2_000)]),
-            "decline" => Ok(vec![decline()]),
-            "late" => Ok(vec![command(input, 60_001), command(input, 1_000)]),
-            "reject" => Err(Rejection::Reject { code: code().0, text: code().1 }),
-            "fatal" => Err(Rejection::Fatal { code: code().0, text: code().1 }),
-            _ => Ok(vec![command(input, 1_000)]),
-        });
-        Ok(results.collect())
-    }
-}
+use super::bounds::Bounds;
+use super::stage::Writer;
+use super::tally::Tally;
 
 fn decline() -> Decision {
     Decision::Decline("not_configured".into())
 }
 
-fn command(input: &Input, dispatch_ms: i64) -> Decision {
+fn command(dispatch_ms: i64) -> Decision {
     Decision::Command(Command {
         account: "solver.example".into(),
         venue_ref: "00000000-0000-0000-0000-0000000000aa".into(),
-        dispatch_by: input.observed_at.plus_millis(dispatch_ms),
-        deadline: input.observed_at.plus_millis(65_000).cut_to_millis(),
+        dispatch_by: seen().plus_millis(dispatch_ms),
+        deadline: seen().plus_millis(65_000).cut_to_millis(),
         reason: "a test".into(),
         inputs: vec![],
         action: Action::SwapAnswer {
@@ -76,7 +57,7 @@ fn cause(instrument: &str) -> Envelope<SwapDemand> {
         ttl_ms: None,
         attributes: BTreeMap::new(),
     };
-    let at = Timestamp::parse("2026-11-22T10:00:00.123000Z").unwrap();
+    let at = seen();
     let mut envelope = Envelope::root(CAUSE.parse().unwrap(), "a-venue", "relay/quote", at, payload);
     envelope.causation_id = Some(Uuid::from_u128(1));
     envelope.correlation_id = Some(Uuid::from_u128(1));
@@ -96,7 +77,22 @@ fn record(value: Vec<u8>) -> Record {
     }
 }
 
-fn transform(values: Vec<Vec<u8>>) -> Result<Vec<Step>, Ended> {
+fn seen() -> Timestamp {
+    Timestamp::parse("2026-11-22T10:00:00.123000Z").unwrap()
+}
+
+fn writer() -> Writer {
+    Writer {
+        venue: "a-venue".into(),
+        strategy: "fixed-spread".into(),
+        bounds: Bounds { dispatch_window_max_ms: DISPATCH_WINDOW_MS_MAX, deadline_max_ms: DEADLINE_MS_MAX },
+        tally: Tally::new(&Registry::new()),
+        clock: Arc::new(SystemClock),
+        ids: Ids::seeded(1),
+    }
+}
+
+fn write(decisions: Vec<Decision>) -> Step {
     let module = ModuleRef {
         name: "a-venue/react".into(),
         version: "0.1.0".into(),
@@ -104,15 +100,9 @@ fn transform(values: Vec<Vec<u8>>) -> Result<Vec<Step>, Ended> {
         wit: "unrip:reactor@0.1.0".into(),
         config_digest: "sha256:11".into(),
     };
-    let bounds = Bounds { dispatch_window_max_ms: DISPATCH_WINDOW_MS_MAX, deadline_max_ms: DEADLINE_MS_MAX };
-    let tally = Tally::new(&Registry::new());
-    let clock = Arc::new(SystemClock);
-    let mut react = React::new(Fake(module), "a-venue", bounds, tally, clock, Ids::seeded(1));
-    react.transform(&values.into_iter().map(record).collect::<Vec<_>>())
-}
-
-fn one(instrument: &str) -> Step {
-    transform(vec![cause(instrument).encode().unwrap()]).unwrap().remove(0)
+    let (writer, record) = (writer(), record(cause("plain").encode().unwrap()));
+    let Read::Input { cause, .. } = writer.read(&record) else { panic!("not for the strategy") };
+    writer.write(&record, &cause, decisions, &module)
 }
 
 fn decode(output: &Outgoing) -> Envelope<ExecuteTrade> {
@@ -121,7 +111,7 @@ fn decode(output: &Outgoing) -> Envelope<ExecuteTrade> {
 
 #[test]
 fn makes_the_command_that_records_md_shows() {
-    let Step::Done(outputs) = one("plain") else { panic!("not done") };
+    let Step::Done(outputs) = write(vec![command(1_000)]) else { panic!("not done") };
     assert_eq!((outputs[0].topic.as_str(), outputs[0].key.as_slice()), ("cmd.execute_trade", KEY.as_bytes()));
     assert_eq!(outputs[0].partition, None, "murmur2 of the key decides");
     let envelope = decode(&outputs[0]);
@@ -140,7 +130,7 @@ fn makes_the_command_that_records_md_shows() {
 
 #[test]
 fn counts_the_commands_of_one_event_and_no_declines() {
-    let Step::Done(outputs) = one("two") else { panic!("not done") };
+    let Step::Done(outputs) = write(vec![decline(), command(1_000), command(2_000)]) else { panic!("not done") };
     let (first, second) = (decode(&outputs[0]), decode(&outputs[1]));
     assert_eq!(first.event_id.to_string(), COMMAND_EVENT);
     let cause_id: Uuid = CAUSE.parse().unwrap();
@@ -150,12 +140,14 @@ fn counts_the_commands_of_one_event_and_no_declines() {
 
 #[test]
 fn writes_nothing_for_a_decline() {
-    assert_eq!(one("decline"), Step::Done(vec![]));
+    assert_eq!(write(vec![decline()]), Step::Done(vec![]));
 }
 
 #[test]
 fn buries_a_command_that_asks_for_too_much_time_and_keeps_the_other() {
-    let Step::Dead { outputs, code, text } = one("late") else { panic!("no dead letter") };
+    let Step::Dead { outputs, code, text } = write(vec![command(60_001), command(1_000)]) else {
+        panic!("no dead letter")
+    };
     assert_eq!(code, "command_out_of_bounds");
     assert!(text.starts_with("dispatch_by"), "{text}");
     assert_eq!(outputs.len(), 1);
@@ -179,20 +171,12 @@ fn skips_other_venues_and_buries_what_is_no_event() {
     let trade = Envelope::root(Uuid::from_u128(2), "a-venue", "s", other.observed_at, payload);
     let mut unknown = cause("plain");
     unknown.event_type = "weather".into();
-    let values = vec![
-        other.encode().unwrap(),
-        trade.encode().unwrap(),
-        unknown.encode().unwrap(),
-        b"[]".to_vec(),
-        cause("reject").encode().unwrap(),
-    ];
-    let steps = transform(values).unwrap();
-    assert_eq!(steps[0], Step::Done(vec![]));
-    assert!(matches!(&steps[1], Step::Done(outputs) if outputs.len() == 1));
-    for (step, expected) in steps[2..].iter().zip(["not_a_canonical_event", "not_a_canonical_event", "odd"]) {
-        assert!(matches!(step, Step::Dead { code, .. } if code == expected), "{step:?}");
+    let read = |value: Vec<u8>| writer().read(&record(value));
+    assert!(matches!(read(other.encode().unwrap()), Read::Skip));
+    assert!(matches!(read(trade.encode().unwrap()), Read::Input { input, .. } if input.event.event_type() == "trade"));
+    for value in [unknown.encode().unwrap(), b"[]".to_vec()] {
+        assert!(matches!(read(value), Read::Dead { code: "not_a_canonical_event", .. }));
     }
-    assert!(transform(vec![cause("fatal").encode().unwrap()]).is_err());
 }
 
 #[test]

@@ -1,37 +1,17 @@
+//! The records that are made of what a module says, with no module.
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use unrip_bus::RecordTime;
-use unrip_core::event::canonical::{SettlementOutcome, SwapDemand, SwapSettlement};
-use unrip_core::{Amount, Uuid};
-use unrip_engine::{Fault, FaultKind};
-use unrip_service::SystemClock;
+use unrip_bus::{Outgoing, Record, RecordTime};
+use unrip_core::event::canonical::{CanonicalEvent, SettlementOutcome, SwapDemand, SwapSettlement};
+use unrip_core::event::raw::RawFrame;
+use unrip_core::id::derived_event_id;
+use unrip_core::{Amount, Envelope, ModuleRef, Timestamp, Uuid};
+use unrip_service::pipeline::{Read, Step};
+use unrip_service::{Ids, SystemClock};
 
-use super::*;
-
-/// Says what the frame says: `demand`, `two`, or one of the rejections.
-struct Fake(ModuleRef);
-
-impl Understand for Fake {
-    fn module_ref(&self) -> &ModuleRef {
-        &self.0
-    }
-
-    fn understand(&mut self, records: &[RawInput]) -> Result<Vec<Result<Vec<CanonicalEvent>, Rejection>>, Fatal> {
-        let (code, text) = ("odd".to_owned(), "odd frame".to_owned());
-        Ok(records
-            .iter()
-            .map(|record| match record.raw.as_slice() {
-                b"two" => Ok(vec![settlement(), demand()]),
-                b"none" => Ok(vec![]),
-                b"reject" => Err(Rejection::Reject { code: code.clone(), text: text.clone() }),
-                b"later" => Err(Rejection::RetryAfter { ms: 7, code: code.clone(), text: text.clone() }),
-                b"fatal" => Err(Rejection::Fatal { code: code.clone(), text: text.clone() }),
-                b"trap" => Err(Rejection::Fault(Fault { kind: FaultKind::Trap, text: text.clone() })),
-                _ => Ok(vec![demand()]),
-            })
-            .collect())
-    }
-}
+use super::stage::Writer;
 
 fn demand() -> CanonicalEvent {
     CanonicalEvent::SwapDemand(SwapDemand {
@@ -81,7 +61,16 @@ fn record(value: Vec<u8>) -> Record {
     }
 }
 
-fn transform(values: Vec<Vec<u8>>) -> Result<Vec<Step>, Ended> {
+fn writer(events: &[&str]) -> Writer {
+    Writer {
+        venue: "a-venue".into(),
+        events: events.iter().map(|event| (*event).to_owned()).collect(),
+        clock: Arc::new(SystemClock),
+        ids: Ids::seeded(1),
+    }
+}
+
+fn write(events: Vec<CanonicalEvent>, configured: &[&str]) -> Step {
     let module = ModuleRef {
         name: "a-venue/normalize".into(),
         version: "0.1.0".into(),
@@ -89,29 +78,25 @@ fn transform(values: Vec<Vec<u8>>) -> Result<Vec<Step>, Ended> {
         wit: "unrip:normalizer@0.1.0".into(),
         config_digest: "sha256:11".into(),
     };
-    let mut normalize = Normalize::new(Fake(module), "a-venue", Arc::new(SystemClock), Ids::seeded(1));
-    normalize.transform(&values.into_iter().map(record).collect::<Vec<_>>())
+    let (writer, record) = (writer(configured), record(raw(b"frame").encode().unwrap()));
+    let Read::Input { cause, .. } = writer.read(&record) else { panic!("not for the module") };
+    writer.write(&record, &cause, events, &module)
 }
 
-fn one(bytes: &[u8]) -> Step {
-    transform(vec![raw(bytes).encode().unwrap()]).unwrap().remove(0)
-}
-
-fn dead_code(step: Step) -> String {
-    let Step::Dead { outputs, code, .. } = step else { panic!("no dead letter: {step:?}") };
-    assert!(outputs.is_empty());
-    code
+fn done(events: Vec<CanonicalEvent>) -> Vec<Outgoing> {
+    let Step::Done(outputs) = write(events, CanonicalEvent::EVENT_TYPES) else { panic!("not done") };
+    outputs
 }
 
 #[test]
 fn makes_the_record_that_records_md_shows() {
-    let Step::Done(outputs) = one(b"demand") else { panic!("not done") };
+    let outputs = done(vec![demand()]);
     assert_eq!(outputs[0].topic, "norm.swap_demand");
     assert_eq!(outputs[0].key, b"a-venue/a~b");
     let envelope = Envelope::<SwapDemand>::decode(&outputs[0].value).unwrap();
     // The example vector of RECORDS.
     assert_eq!(envelope.event_id.to_string(), "a93b34a2-d36a-8e5c-a43d-1ed6fb7f5efb");
-    let cause = raw(b"demand");
+    let cause = raw(b"frame");
     assert_eq!(envelope.causation_id, Some(cause.event_id));
     assert_eq!((envelope.correlation_id, envelope.observed_at), (cause.correlation_id, cause.observed_at));
     assert_eq!((envelope.venue.as_str(), envelope.source.as_str()), ("a-venue", "relay/quote"));
@@ -126,7 +111,7 @@ fn makes_the_record_that_records_md_shows() {
 
 #[test]
 fn counts_outputs_of_one_record_over_all_types() {
-    let Step::Done(outputs) = one(b"two") else { panic!("not done") };
+    let outputs = done(vec![settlement(), demand()]);
     assert_eq!(outputs[0].key, b"a-venue/h-1");
     let cause: Uuid = CAUSE.parse().unwrap();
     let demand = Envelope::<SwapDemand>::decode(&outputs[1].value).unwrap();
@@ -134,30 +119,40 @@ fn counts_outputs_of_one_record_over_all_types() {
 }
 
 #[test]
-fn does_with_each_rejection_what_it_says() {
-    assert_eq!(dead_code(one(b"reject")), "odd");
-    assert_eq!(dead_code(one(b"trap")), "module_trap");
-    assert!(matches!(one(b"later"), Step::RetryAfter { ms: 7, .. }));
-    assert_eq!(one(b"none"), Step::Done(vec![]));
-    assert!(transform(vec![raw(b"fatal").encode().unwrap()]).is_err());
+fn buries_a_kind_that_is_not_configured_and_keeps_the_others_ids() {
+    let step = write(vec![settlement(), demand()], &["swap_demand"]);
+    let Step::Dead { outputs, code, text } = step else { panic!("no dead letter") };
+    assert_eq!((code.as_str(), outputs.len()), ("event_not_configured", 1));
+    assert!(text.contains("`swap_settlement`"), "{text}");
+    let cause: Uuid = CAUSE.parse().unwrap();
+    let demand = Envelope::<SwapDemand>::decode(&outputs[0].value).unwrap();
+    assert_eq!(demand.event_id, derived_event_id(cause, "normalize", "swap_demand", 1));
 }
 
 #[test]
-fn keeps_the_order_around_what_is_no_raw_record() {
-    let mut other = raw(b"demand");
+fn gives_the_module_exactly_the_bytes() {
+    let Read::Input { input, observed_at, .. } = writer(&[]).read(&record(raw(b"\xff\0x").encode().unwrap())) else {
+        panic!("not for the module")
+    };
+    assert_eq!((input.raw.as_slice(), input.key.as_str(), input.frame_seq), (&b"\xff\0x"[..], "q-1", 3));
+    assert_eq!((input.observed_at, observed_at), (raw(b"").observed_at, raw(b"").observed_at));
+}
+
+#[test]
+fn buries_what_is_not_a_raw_record_of_its_venue() {
+    let mut other = raw(b"frame");
     other.venue = "b-venue".into();
     let mut damaged = raw(b"\xff\xff");
     damaged.raw = Some("%%%".into());
     let mut empty = raw(b"");
     (empty.raw, empty.raw_encoding) = (None, None);
-    let envelopes = [raw(b"demand"), other, damaged, empty, raw(b"reject")];
-    let mut values: Vec<_> = envelopes.iter().map(|envelope| envelope.encode().unwrap()).collect();
+    let mut values: Vec<_> = [other, damaged, empty].iter().map(|envelope| envelope.encode().unwrap()).collect();
     values.push(b"{\"half\":".to_vec());
-    values.push(raw(b"demand").encode().unwrap());
-    let mut steps = transform(values).unwrap().into_iter();
-    assert!(matches!(steps.next(), Some(Step::Done(outputs)) if outputs.len() == 1));
-    for code in ["other_venue", "bad_raw", "bad_raw", "odd", "not_a_raw_frame"] {
-        assert_eq!(dead_code(steps.next().unwrap()), code);
-    }
-    assert!(matches!(steps.next(), Some(Step::Done(outputs)) if outputs.len() == 1));
+    let codes = values.into_iter().map(|value| match writer(&[]).read(&record(value)) {
+        Read::Dead { code, .. } => code,
+        other => panic!("no dead letter: {other:?}"),
+    });
+    assert_eq!(codes.collect::<Vec<_>>(), ["other_venue", "bad_raw", "bad_raw", "not_a_raw_frame"]);
+    let no_text = Record { key: Some(vec![0xff]), ..record(raw(b"frame").encode().unwrap()) };
+    assert!(matches!(writer(&[]).read(&no_text), Read::Dead { code: "bad_key", .. }));
 }

@@ -1,66 +1,83 @@
 //! The consume, transform, produce, commit loop on a real broker.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "helpers of tests fail a test by panicking and say what they do"
-)]
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Producer, Record};
-use unrip_core::Envelope;
 use unrip_core::event::dead::DeadLetter;
 use unrip_core::topic::{Retention, TopicSpec, dead};
-use unrip_service::pipeline::{self, Ended, PipelineSection, Setup, Step, Transform};
-use unrip_service::{Context, RunError};
+use unrip_core::{Envelope, ModuleRef};
+use unrip_engine::Rejection;
+use unrip_service::pipeline::{self, Answer, MODULE_FATAL, PipelineSection, Read, Setup, Stage, Step};
+use unrip_service::{Clock, Context, RunError, SystemClock};
 use unrip_testkit::broker::{self, Broker, BrokerChoice};
 
-/// Nothing here takes so long; it only keeps a failing test from hanging.
-const WAIT: Duration = Duration::from_secs(90);
+use crate::{readiness, soon};
 
 /// Writes each record's text to the output topic; some texts ask for something else.
 struct Echo {
     output: String,
     calls: Arc<Mutex<BTreeMap<String, u32>>>,
+    /// The module is broken: from now on everything is fatal.
+    broken: Arc<AtomicBool>,
 }
 
-impl Transform for Echo {
-    fn transform(&mut self, records: &[Record]) -> Result<Vec<Step>, Ended> {
-        let step = |record: &Record| {
-            let text = String::from_utf8(record.value.clone()).unwrap();
-            let calls = {
-                let mut calls = self.calls.lock().unwrap();
-                *calls.entry(text.clone()).and_modify(|calls| *calls += 1).or_insert(1)
-            };
-            let output = Outgoing {
-                topic: self.output.clone(),
-                partition: None,
-                key: record.key.clone().unwrap_or_default(),
-                value: format!("{text} of {}/{}", record.partition, record.offset).into_bytes(),
-                headers: vec![],
-            };
-            let (code, reason) = ("odd".to_owned(), "odd text".to_owned());
-            match text.as_str() {
-                text if text.starts_with("bad") => Step::dead(code, reason),
-                text if text.starts_with("half") => Step::Dead { outputs: vec![output], code, text: reason },
-                text if text.starts_with("thrice") && calls < 3 => Step::RetryAfter { ms: 5, code, text: reason },
-                text if text.starts_with("never") => Step::RetryAfter { ms: 5, code, text: reason },
-                text if text.starts_with("big") => Step::Done(vec![Outgoing { value: vec![b'x'; 3 << 20], ..output }]),
-                _ => Step::Done(vec![output]),
-            }
-        };
-        if records.iter().any(|record| record.value == b"fatal") {
-            return Err(Ended("cannot go on".into()));
+impl Echo {
+    fn result(&self, text: &str) -> Result<Vec<String>, Rejection> {
+        let calls = *self.calls.lock().unwrap().entry(text.to_owned()).and_modify(|calls| *calls += 1).or_insert(1);
+        let (code, reason) = ("odd".to_owned(), "odd text".to_owned());
+        match text {
+            _ if self.broken.load(Ordering::Relaxed) => Err(Rejection::Fatal { code, text: reason }),
+            text if text.starts_with("fatal") => Err(Rejection::Fatal { code, text: reason }),
+            text if text.starts_with("bad") => Err(Rejection::Reject { code, text: reason }),
+            text if text.starts_with("thrice") && calls < 3 => Err(Rejection::RetryAfter { ms: 5, code, text: reason }),
+            text if text.starts_with("never") => Err(Rejection::RetryAfter { ms: 5, code, text: reason }),
+            text => Ok(vec![text.to_owned()]),
         }
-        Ok(records.iter().map(step).collect())
+    }
+}
+
+impl Stage for Echo {
+    type Cause = ();
+    type Input = String;
+    type Output = Vec<String>;
+
+    fn read(&self, record: &Record) -> Read<(), String> {
+        match String::from_utf8(record.value.clone()) {
+            Ok(input) => Read::Input { cause: (), input, observed_at: SystemClock.now() },
+            Err(error) => Read::Dead { code: "not_utf8", text: error.to_string() },
+        }
+    }
+
+    async fn call(&mut self, inputs: Vec<String>) -> Result<Answer<String, Vec<String>>, RunError> {
+        let results = inputs.iter().map(|text| self.result(text)).collect();
+        let text = || "echo".to_owned();
+        let module = ModuleRef { name: text(), version: text(), digest: text(), wit: text(), config_digest: text() };
+        Ok(Answer { inputs, results, module: Arc::new(module) })
+    }
+
+    fn write(&self, record: &Record, (): (), texts: Vec<String>, _: &Arc<ModuleRef>) -> Step {
+        let text = &texts[0];
+        let output = Outgoing {
+            topic: self.output.clone(),
+            partition: None,
+            key: record.key.clone().unwrap_or_default(),
+            value: format!("{text} of {}/{}", record.partition, record.offset).into_bytes(),
+            headers: vec![],
+        };
+        match text.as_str() {
+            text if text.starts_with("half") => {
+                Step::Dead { outputs: vec![output], code: "odd".into(), text: "odd text".into() }
+            }
+            text if text.starts_with("big") => Step::Done(vec![Outgoing { value: vec![b'x'; 3 << 20], ..output }]),
+            text if text.starts_with("many") => {
+                let large = Outgoing { value: vec![b'x'; 1 << 20], ..output };
+                Step::Done(vec![large; 24])
+            }
+            _ => Step::Done(vec![output]),
+        }
     }
 }
 
@@ -70,16 +87,13 @@ struct Bench {
     output: String,
     producer: Producer,
     calls: Arc<Mutex<BTreeMap<String, u32>>>,
+    broken: Arc<AtomicBool>,
     options: PipelineSection,
 }
 
 struct Running {
     context: Context,
     task: JoinHandle<Result<(), RunError>>,
-}
-
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(WAIT, future).await.unwrap_or_else(|_| panic!("{what}: not within {WAIT:?}"))
 }
 
 impl Bench {
@@ -96,7 +110,7 @@ impl Bench {
         let producer = Producer::new(&bus).unwrap();
         let options =
             PipelineSection { session_timeout_ms: 6_000, retry_attempts_max: 4, ..PipelineSection::default() };
-        Self { bus, input, output, producer, calls: Arc::default(), options }
+        Self { bus, input, output, producer, calls: Arc::default(), broken: Arc::default(), options }
     }
 
     async fn shared() -> Self {
@@ -110,13 +124,14 @@ impl Bench {
             bus: self.bus.clone(),
             group: format!("group.{}", self.input),
             topics: vec![self.input.clone()],
+            outputs: vec![self.output.clone()],
             venue: "a-venue".into(),
             options: self.options.clone(),
             start_timeout_ms: None,
         };
-        let echo = Echo { output: self.output.clone(), calls: self.calls.clone() };
+        let echo = Echo { output: self.output.clone(), calls: self.calls.clone(), broken: self.broken.clone() };
         let for_task = context.clone();
-        let task = tokio::spawn(async move { pipeline::run(setup, Box::new(echo), &for_task).await });
+        let task = tokio::spawn(async move { pipeline::run(setup, echo, &for_task).await });
         Running { context, task }
     }
 
@@ -227,12 +242,54 @@ async fn holds_a_partition_a_bounded_time_and_keeps_its_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ends_when_the_module_cannot_go_on() {
+async fn buries_a_record_that_the_module_calls_fatal_and_continues() {
     let bench = Bench::shared().await;
     let running = bench.run();
-    bench.feed(&["fatal"]).await;
+    bench.feed(&["fatal at the start", "a", "fatal frame", "b"]).await;
+    assert_eq!(texts(&bench.outputs(2).await), ["a", "b"]);
+    let letters = bench.dead_letters(2).await;
+    assert!(letters.iter().all(|letter| letter.payload.reason_code == MODULE_FATAL));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_when_the_module_calls_fatal_what_it_took_before_and_commits_what_was_done() {
+    let mut bench = Bench::shared().await;
+    bench.options.commit_interval_ms = 60_000;
+    let running = bench.run();
+    bench.feed(&["a"]).await;
+    bench.outputs(1).await;
+    bench.broken.store(true, Ordering::Relaxed);
+    bench.feed(&["b"]).await;
     let ended = soon("end", running.task).await.unwrap();
-    assert!(matches!(&ended, Err(RunError::Module(text)) if text == "cannot go on"), "{ended:?}");
+    assert!(matches!(&ended, Err(RunError::Module(text)) if text.contains("that it took before")), "{ended:?}");
+
+    // `a` was committed on the way out, and `b` was not buried.
+    bench.broken.store(false, Ordering::Relaxed);
+    let again = bench.run();
+    assert_eq!(texts(&bench.outputs(2).await), ["a", "b"]);
+    again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_when_the_module_has_called_everything_fatal_since_the_start() {
+    let bench = Bench::shared().await;
+    bench.broken.store(true, Ordering::Relaxed);
+    let texts: Vec<String> = (0..40).map(|n| format!("r{n}")).collect();
+    bench.feed(&texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let ended = soon("end", bench.run().task).await.unwrap();
+    assert!(matches!(&ended, Err(RunError::Module(text)) if text.contains("no record since the start")), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_more_than_the_host_may_hold_at_once() {
+    let bench = Bench::shared().await;
+    let running = bench.run();
+    // 24 MiB of outputs through a window of 8.
+    bench.feed(&["many", "a"]).await;
+    let outputs = read(&bench.bus, &bench.output, 25).await;
+    assert_eq!(outputs.iter().filter(|record| record.value.len() == 1 << 20).count(), 24);
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,13 +305,7 @@ async fn waits_for_a_broker_that_goes_away_and_loses_nothing() {
     bench.outputs(1).await;
 
     broker.kill().unwrap();
-    let health = running.context.health.clone();
-    soon("not ready", async {
-        while health.readiness().ready {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    readiness(&running.context, "not ready", |readiness| !readiness.ready).await;
     let back = tokio::task::spawn_blocking(move || broker.restart().map(|()| broker));
     let _broker = soon("restart", back).await.unwrap().unwrap();
     bench.feed(&["b"]).await;
@@ -268,12 +319,7 @@ async fn waits_for_a_broker_that_goes_away_and_loses_nothing() {
         }
     })
     .await;
-    soon("ready", async {
-        while !health.readiness().ready {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    readiness(&running.context, "ready", |readiness| readiness.ready).await;
     running.stop().await;
 }
 
@@ -285,11 +331,12 @@ async fn stops_when_asked_while_no_broker_was_ever_there() {
         bus: BusConfig::at(free.to_string()),
         group: "g".into(),
         topics: vec!["in".into()],
+        outputs: vec!["out".into()],
         venue: "a-venue".into(),
         options: PipelineSection::default(),
         start_timeout_ms: None,
     };
-    let echo = || Box::new(Echo { output: "out".into(), calls: Arc::default() });
+    let echo = || Echo { output: "out".into(), calls: Arc::default(), broken: Arc::default() };
     let context = Context::of("test");
     let (for_task, for_setup) = (context.clone(), setup.clone());
     let task = tokio::spawn(async move { pipeline::run(for_setup, echo(), &for_task).await });
