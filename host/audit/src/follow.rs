@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use unrip_bus::{Admin, BusConfig, Error, Isolation, LogReader, Record, read_to_end};
 use unrip_service::BusWatch;
+use unrip_service::metrics::CounterBy;
 use unrip_service::{Condition, Context, RunError};
 
 use crate::gauges::Gauges;
@@ -35,6 +36,7 @@ pub(crate) struct Follower {
     /// The next offset to read of each partition.
     next: BTreeMap<(Stream, i32), i64>,
     gauges: Gauges,
+    lost: CounterBy,
     last: watch::Sender<Report>,
 }
 
@@ -71,8 +73,10 @@ impl Follower {
         }
         tracing::info!(partitions, "reading commands, journal and results from their beginning");
         let gauges = Gauges::new(&context.metrics);
+        let help = "Records deleted before they were read.";
+        let lost = context.metrics.counter_by("unrip_records_lost_total", help, "topic");
         let (context, bus) = (context.clone(), bus.clone());
-        Ok(Some(Self { context, bus, watch, caught_up, reader, ledger, next, gauges, last }))
+        Ok(Some(Self { context, bus, watch, caught_up, reader, ledger, next, gauges, lost, last }))
     }
 
     /// Reads and judges until the service should stop.
@@ -152,7 +156,16 @@ impl Follower {
         match read {
             Ok(records) => records.iter().for_each(|record| self.fold(record)),
             Err(Error::OutOfRange { topic, partition, offset, low, .. }) => {
-                tracing::warn!(topic, partition, offset, low, "the log was cut before it was read");
+                let lost = u64::try_from(low - offset).unwrap_or_default();
+                self.lost.add(&topic, lost);
+                tracing::error!(
+                    topic,
+                    partition,
+                    offset,
+                    low,
+                    lost,
+                    "records were deleted before they were read; reading on after them"
+                );
                 if let Some(stream) = Stream::of(&topic) {
                     self.ledger.begin(stream, partition, low);
                     self.next.insert((stream, partition), low);

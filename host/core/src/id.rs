@@ -32,6 +32,11 @@ pub fn dead_letter_id(topic: &str, partition: i32, offset: i64, group: &str) -> 
     uuid_v8(&[&format!("{topic}/{partition}/{offset}"), group, "dead_letter", "0"])
 }
 
+/// The id of the dead letter that `group` writes for the records from `offset` up to `end` that were deleted unread.
+pub fn lost_records_id(topic: &str, partition: i32, offset: i64, end: i64, group: &str) -> Uuid {
+    uuid_v8(&[&format!("{topic}/{partition}/{offset}-{end}"), group, "dead_letter", "0"])
+}
+
 fn uuid_v8(parts: &[&str]) -> Uuid {
     let hash = sha256_lines(parts);
     let mut bytes = [0; 16];

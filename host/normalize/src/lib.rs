@@ -17,7 +17,7 @@ use stage::{Normalize, Writer};
 /// Runs the service until it is stopped.
 ///
 /// # Errors
-/// The module cannot be loaded or cannot go on, the configuration cannot be used, or no broker in time.
+/// The module cannot be loaded or cannot continue, the configuration cannot be used, or no broker in time.
 pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
     let loaded = context.health.condition("module", "being compiled");
     let section = config.module.clone();

@@ -24,7 +24,7 @@ use unrip_normalize::Config;
 use unrip_service::{Clock, Context, SystemClock, config};
 use unrip_testkit::{broker, components};
 
-/// Nothing here takes so long, once the component is built; it only keeps a failing test from hanging.
+/// Far above what anything here takes once the component is built; keeps a failing test from hanging.
 const WAIT: Duration = Duration::from_secs(90);
 
 const FRAME: &str = r#"{"jsonrpc":"2.0","method":"event","params":{"subscription":"7a22f623-bcb1-5985-bca7-3b2c7b64d8fe","data":{"quote_id":"5b12b323-f7a5-5bb9-bb30-3800ebc35943","defuse_asset_identifier_in":"nep141:wrap.near","defuse_asset_identifier_out":"nep141:usdt.tether-token.near","exact_amount_in":"1000000000000000000000000","min_deadline_ms":60000,"min_wait_ms":1900,"max_wait_ms":3000,"protocol_fee_included":false}}}"#;

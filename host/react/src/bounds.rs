@@ -38,8 +38,8 @@ impl Bounds {
             return Err(format!("dispatch_by {dispatch_by} is after the deadline {deadline}"));
         }
         match inputs.first() {
-            // No reference topic is served yet, so none can have been used.
-            Some(input) => Err(format!("inputs name {}, which is no reference topic here", input.topic)),
+            // Reference topics are not served yet, so none can have been used.
+            Some(input) => Err(format!("inputs name {}, which is not a reference topic here", input.topic)),
             None => Ok(()),
         }
     }

@@ -25,7 +25,7 @@ use unrip_react::Config;
 use unrip_service::{Clock, Context, SystemClock, config};
 use unrip_testkit::{broker, components};
 
-/// Nothing here takes so long, once the component is built; it only keeps a failing test from hanging.
+/// Far above what anything here takes once the component is built; keeps a failing test from hanging.
 const WAIT: Duration = Duration::from_secs(90);
 
 const STRATEGY: &str = r#"

@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use unrip_bus::{Outgoing, Record};
 use unrip_core::envelope::AnyEnvelope;
-use unrip_core::event::dead::DeadLetter;
+use unrip_core::event::dead::{DeadLetter, LOST_TO_RETENTION};
 use unrip_core::id::sha256_hex;
 use unrip_core::text::cut;
 use unrip_core::{Envelope, Timestamp, TraceParent, id, topic};
@@ -12,11 +12,11 @@ use crate::ids::Ids;
 
 /// What is kept of a frame that is longer than `frame_bytes_max`, and of one that broke the protocol.
 pub const FRAME_BYTES_KEPT: usize = 64 * 1_024;
-/// Room for envelope, headers and the broker's own framing beside the original, in bytes.
+/// Room for envelope, headers and the broker's own framing next to the original, in bytes.
 const ENVELOPE_BYTES: usize = 64 * 1_024;
-/// A longer key is not repeated in the dead letter: the original would find no room beside it.
+/// A longer key is not repeated in the dead letter: there would be no room left for the original.
 const KEY_BYTES_MAX: usize = 256 * 1_024;
-/// Reasons may quote hostile input: more bytes than these say nothing more.
+/// Reasons may quote hostile input; this much of it is enough.
 const REASON_BYTES_MAX: usize = 4 * 1_024;
 
 /// Why something is a dead letter.
@@ -48,7 +48,7 @@ pub struct DeadFrame<'a> {
 /// The dead letter of a record that `group` could not process. It goes to `dead.<topic>` with the record's key, which
 /// murmur2 brings to the record's partition where the counts agree. The same failure twice gives the same `event_id`.
 ///
-/// `venue` stands in where the record's own envelope cannot be read.
+/// `venue` is used where the record's own envelope cannot be read.
 pub fn from_record(
     record: &Record,
     group: &str,
@@ -80,6 +80,35 @@ pub fn from_record(
     outgoing(topic::dead(&record.topic), key.unwrap_or_default(), envelope, &record.value, kept, trace)
 }
 
+/// Records that were deleted before they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostRecords<'a> {
+    /// Their topic.
+    pub topic: &'a str,
+    /// Their partition.
+    pub partition: i32,
+    /// The first of them.
+    pub offset: i64,
+    /// The offset after the last of them.
+    pub end: i64,
+}
+
+/// The dead letter of records that retention removed before `group` read them. It holds no bytes: there are none.
+pub fn from_lost_records(lost: &LostRecords<'_>, group: &str, venue: &str, at: Timestamp, ids: &Ids) -> Outgoing {
+    let LostRecords { topic, partition, offset, end } = *lost;
+    let text = format!("{topic}/{partition}: offsets {offset} to {} were deleted before {group} read them", end - 1);
+    let payload = DeadLetter {
+        source_topic: Some(topic.to_owned()),
+        source_partition: Some(partition),
+        source_offset: Some(offset),
+        source_offset_end: Some(end),
+        ..letter(Reason { code: LOST_TO_RETENTION, text: &text }, &[])
+    };
+    let event_id = id::lost_records_id(topic, partition, offset, end, group);
+    let envelope = Envelope::root(event_id, venue, topic, at, payload);
+    outgoing(topic::dead(topic), &[], envelope, &[], 0, ids.trace())
+}
+
 /// The dead letter of a frame that never became a raw event, for `dead.raw.<venue>`, keyed by its connection.
 pub fn from_frame(frame: &DeadFrame<'_>, reason: Reason<'_>, at: Timestamp, ids: &Ids) -> Outgoing {
     let mut payload = DeadLetter {
@@ -99,7 +128,7 @@ pub fn from_frame(frame: &DeadFrame<'_>, reason: Reason<'_>, at: Timestamp, ids:
     outgoing(topic::dead_frames(frame.venue), key, envelope, frame.bytes, kept, ids.trace())
 }
 
-/// What fits into a record beside a key of this length, when it must be written in base64.
+/// Bytes of an original that fit into a record with a key of this length, when both are written in base64.
 fn record_bytes_max(key_bytes: usize) -> usize {
     let key_twice = key_bytes + key_bytes.div_ceil(3) * 4;
     let room = (topic::MESSAGE_BYTES_MAX as usize).saturating_sub(ENVELOPE_BYTES + key_twice);
@@ -113,6 +142,7 @@ fn letter(reason: Reason<'_>, original: &[u8]) -> DeadLetter {
         source_topic: None,
         source_partition: None,
         source_offset: None,
+        source_offset_end: None,
         original_key_base64: None,
         original_length: original.len() as u64,
         original_sha256: sha256_hex(original),
@@ -184,6 +214,22 @@ mod tests {
         assert_eq!(envelope.raw_bytes().unwrap().unwrap(), source.value);
         assert_eq!(envelope.payload.original_key_base64.as_deref(), Some("cXVvdGUtMQ=="));
         assert!(!envelope.payload.truncated && envelope.module.is_none());
+    }
+
+    #[test]
+    fn names_records_that_were_deleted_unread() {
+        let lost = LostRecords { topic: "raw.a_venue.quote", partition: 3, offset: 42, end: 49 };
+        let write = || from_lost_records(&lost, "normalize.a_venue", "a-venue", AT, &Ids::seeded(2));
+        let (letter, envelope) = (write(), read(&write()));
+        assert_eq!(letter.topic, "dead.raw.a_venue.quote");
+        let payload = &envelope.payload;
+        assert_eq!(
+            (payload.source_partition, payload.source_offset, payload.source_offset_end),
+            (Some(3), Some(42), Some(49))
+        );
+        assert_eq!(payload.reason_code, "lost_to_retention");
+        assert!(payload.reason.contains("offsets 42 to 48"), "{}", payload.reason);
+        assert_ne!(envelope.event_id, id::dead_letter_id("raw.a_venue.quote", 3, 42, "normalize.a_venue"));
     }
 
     #[test]

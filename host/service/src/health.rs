@@ -1,4 +1,4 @@
-//! Readiness: named conditions that a role sets, and that `/ready` shows.
+//! Readiness: named conditions set by a role and shown by `/ready`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ pub struct Health {
     conditions: Arc<Mutex<BTreeMap<&'static str, State>>>,
 }
 
-/// One condition; the part of the service that knows about it keeps it and sets it.
+/// One condition, owned and set by the part of the service that it is about.
 #[derive(Clone, Debug)]
 pub struct Condition {
     name: &'static str,
@@ -31,7 +31,7 @@ pub struct Readiness {
     pub ready: bool,
     /// The names of those that are met.
     pub met: Vec<&'static str>,
-    /// Those that are not, and why.
+    /// The others, and why.
     pub missing: Vec<Missing>,
 }
 
@@ -40,7 +40,7 @@ pub struct Readiness {
 pub struct Missing {
     /// Its name, e.g. `module`, `bus`, `partitions`.
     pub name: &'static str,
-    /// What is awaited or what went wrong.
+    /// What the service is waiting for, or what went wrong.
     pub detail: String,
 }
 
@@ -88,7 +88,7 @@ impl Condition {
         self.health.set(self.name, true, "");
     }
 
-    /// The condition is not met (any more); a reason that was given before stands.
+    /// The condition is not met (any more); an earlier reason is kept.
     pub fn waiting(&self, detail: &str) {
         if !self.health.is_missing(self.name) {
             self.missing(detail);
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn is_ready_when_every_named_condition_is_met() {
         let health = Health::new();
-        assert!(!health.readiness().ready, "nothing named yet");
+        assert!(!health.readiness().ready, "no condition is named yet");
         let module = health.condition("module", "not loaded");
         let bus = health.condition("bus", "not reached");
         module.met();

@@ -26,18 +26,18 @@ pub struct Registry {
     inner: Arc<Mutex<Inner>>,
 }
 
-/// Metrics of one name, told apart by the values of `N` labels.
+/// Metrics of one name, distinguished by the values of `N` labels.
 #[derive(Clone, Debug)]
 pub struct By<const N: usize, M> {
     family: Family<Vec<(&'static str, String)>, M>,
     labels: Labels<N>,
 }
 
-/// Counters of one name, told apart by the value of one label.
+/// Counters of one name, distinguished by the value of one label.
 pub type CounterBy = By<1, Counter<u64, AtomicU64>>;
-/// Counters of one name, told apart by the values of two labels.
+/// Counters of one name, distinguished by the values of two labels.
 pub type CounterByTwo = By<2, Counter<u64, AtomicU64>>;
-/// Gauges of one name, told apart by the values of two labels.
+/// Gauges of one name, distinguished by the values of two labels.
 pub type GaugeByTwo = By<2, Gauge>;
 
 /// The names of labels, and the values of each that were seen: a bounded number.

@@ -10,12 +10,15 @@ pub struct DeadLetter {
     pub reason_code: String,
     /// The reason for people.
     pub reason: String,
-    /// Where the record stood; null for frames.
+    /// Where the record was read; null for frames.
     pub source_topic: Option<String>,
-    /// Where the record stood; null for frames.
+    /// Where the record was read; null for frames.
     pub source_partition: Option<i32>,
-    /// Where the record stood; null for frames.
+    /// Where the record was read; null for frames.
     pub source_offset: Option<i64>,
+    /// Of records that were deleted unread, of which `source_offset` is the first: the offset after the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_offset_end: Option<i64>,
     /// The record's key.
     pub original_key_base64: Option<String>,
     /// Length of the whole original in bytes.
@@ -29,5 +32,8 @@ pub struct DeadLetter {
     /// Of a frame: its number in the connection.
     pub frame_seq: Option<u64>,
 }
+
+/// Reason code of records that were deleted before they were read.
+pub const LOST_TO_RETENTION: &str = "lost_to_retention";
 
 super::payload!(DeadLetter, "dead_letter");

@@ -77,7 +77,7 @@ mod tests {
         let mut lane = Lane::default();
         assert!(!lane.must_wait());
         assert!(lane.block(blocked()));
-        assert!(!lane.block(blocked()), "the same reason is no news");
+        assert!(!lane.block(blocked()), "the same reason is not news");
         for number in [3, 1, 2] {
             lane.wait(number, number);
         }

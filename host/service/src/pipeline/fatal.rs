@@ -1,14 +1,14 @@
-//! A module that says it cannot go on: is it broken, or is it the record?
+//! A module that says it cannot continue: is the module broken, or only the record hostile?
 //!
 //! One hostile record must not end a service: it would end it again at every start. So the module is asked again about an
-//! input that it took before. Only if it refuses that as well, it is broken.
+//! input that it took before; only if it refuses that as well is it broken.
 
 use unrip_engine::Rejection;
 
 use super::stage::{Answer, Stage};
 use crate::run::RunError;
 
-/// So many records in a row, with none taken since the start, mean a module that is broken. Fewer are dead letters.
+/// This many fatal records with none taken since the start mean a broken module. Fewer are dead letters.
 const FATAL_IN_A_ROW_MAX: u32 = 16;
 
 /// What is remembered to tell the two apart.
@@ -49,7 +49,7 @@ impl<I: Send> Judge<I> {
             }
         }
         let Some(reason) = fatal else { return Ok(()) };
-        let broken = |why: &str| Err(RunError::Module(format!("the module cannot go on: {reason} ({why})")));
+        let broken = |why: &str| Err(RunError::Module(format!("the module cannot continue: {reason} ({why})")));
         match self.taken.take() {
             None if self.in_a_row >= FATAL_IN_A_ROW_MAX => broken("it has taken no record since the start"),
             None => Ok(()),

@@ -22,7 +22,7 @@ struct Hold {
 }
 
 impl Holds {
-    /// Holds the partition at `offset`; `Err` with the number of attempts when the record has had its chances.
+    /// Holds the partition at `offset`; `Err` with the number of attempts when the record has used them up.
     pub(super) fn hold(
         &mut self,
         partition: &Partition,
@@ -70,12 +70,12 @@ impl Holds {
         self.0.values().filter(|hold| hold.waiting).map(|hold| hold.until).min()
     }
 
-    /// The partition is another member's.
+    /// The partition now belongs to another member.
     pub(super) fn forget(&mut self, partition: &Partition) {
         self.0.remove(partition);
     }
 
-    /// All partitions are another member's, or will be assigned anew.
+    /// All partitions are another member's, or will be assigned again.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
@@ -102,7 +102,7 @@ mod tests {
             assert!(!holds.blocks(&partition()) && holds.next_release().is_none());
         }
         assert_eq!(holds.hold(&partition(), 7, 1_000, &bounds, start + Duration::from_secs(2)), Err(2));
-        // Another record of the partition has chances of its own.
+        // Another record of the partition has attempts of its own.
         holds.passed(&partition(), 7);
         assert_eq!(holds.hold(&partition(), 8, 1_000, &bounds, start), Ok(()));
     }

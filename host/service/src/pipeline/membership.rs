@@ -117,7 +117,7 @@ impl<S: Stage> Flow<S> {
         }
     }
 
-    /// Joins the group again: it begins at the committed offsets, so records are repeated and none is lost.
+    /// Joins the group again: reading continues at the committed offsets, so records are repeated and none is lost.
     pub(super) async fn rejoin(&mut self, error: &Error) {
         self.assigned.missing(&error.to_string());
         tracing::warn!(%error, "the consumer failed for good; joining the group again");

@@ -24,7 +24,7 @@ pub use stage::{Answer, Read, Stage, Step};
 
 use crate::run::{Context, RunError};
 
-/// Reason code of a record for which the module says that it cannot go on at all.
+/// Reason code of a record for which the module says that it cannot continue at all.
 pub const MODULE_FATAL: &str = "module_fatal";
 
 /// What a pipeline reads and how.
@@ -49,7 +49,7 @@ pub struct Setup {
 /// Runs until the context's token is cancelled: then what is in flight is finished and committed, and the group left.
 ///
 /// # Errors
-/// The module cannot go on (78), the configuration cannot be used (64), no broker in `start_timeout_ms` (69), or the
+/// The module cannot continue (78), the configuration cannot be used (64), no broker in `start_timeout_ms` (69), or the
 /// broker refuses even dead letters (69). What was acknowledged before is committed, and the group left, in each case.
 pub async fn run<S: Stage>(setup: Setup, stage: S, context: &Context) -> Result<(), RunError> {
     flow::Flow::start(setup, stage, context).await?.run().await

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use unrip_service::Context;
 
-/// Nothing here takes so long; it only keeps a failing test from hanging.
+/// Far above what anything here takes; keeps a failing test from hanging.
 const WAIT: Duration = Duration::from_secs(90);
 
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
