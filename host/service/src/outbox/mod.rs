@@ -8,6 +8,7 @@
 mod lane;
 mod worker;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -119,6 +120,12 @@ impl Outbox {
             Ok(_) => Ok(()),
             Err(_) => Err(limits.records_max.saturating_sub(records.available_permits())),
         }
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").field("limits", &self.limits).field("waiting", &self.waiting()).finish_non_exhaustive()
     }
 }
 

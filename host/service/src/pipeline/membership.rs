@@ -72,7 +72,13 @@ impl<S: Stage> Flow<S> {
     /// committed.
     async fn lost(&mut self, topic: &str, partition: i32, from: i64, to: i64) -> Result<(), RunError> {
         self.meters.lost(topic, u64::try_from(to - from).unwrap_or_default());
-        tracing::error!(topic, partition, from, to, "records were deleted before they were read; continuing after them");
+        tracing::error!(
+            topic,
+            partition,
+            from,
+            to,
+            "records were deleted before they were read; continuing after them"
+        );
         let lost = LostRecords { topic, partition, offset: from, end: to };
         let (context, setup) = (&self.context, &self.setup);
         let letter =
