@@ -55,7 +55,7 @@ impl Reading {
     }
 
     fn show(&self) {
-        match self.denied.as_ref().or(self.stopped.values().next()) {
+        match self.denied.as_ref().or_else(|| self.stopped.values().next()) {
             Some(reason) => self.condition.missing(reason),
             None => self.condition.met(),
         }
