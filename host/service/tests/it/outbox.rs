@@ -83,6 +83,26 @@ async fn hands_back_what_the_broker_refuses_and_writes_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn waits_while_a_permission_is_revoked_and_gives_nothing_up() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("t", 1, 1).unwrap();
+    let (context, outbox) = outbox(&cluster.bootstrap_servers());
+    written(put(&outbox, "t", 1).await).await;
+    let denied = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 1_000];
+    cluster.request_errors(RDKafkaApiKey::Produce, &denied);
+    let waiting = put(&outbox, "t", 5).await;
+    let named = |readiness: &unrip_service::health::Readiness| {
+        readiness.missing.iter().any(|missing| missing.name == "outputs" && missing.detail.contains("authorization"))
+    };
+    readiness(&context, "not ready, by name", named).await;
+
+    cluster.clear_request_errors(RDKafkaApiKey::Produce);
+    let offsets: Vec<i64> = written(waiting).await.into_iter().map(|position| position.offset).collect();
+    assert!(offsets.is_sorted(), "in their order: {offsets:?}");
+    readiness(&context, "ready again", |readiness| readiness.ready).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn waits_for_a_missing_topic_by_name_and_holds_no_other_back() {
     let bootstrap = tokio::task::spawn_blocking(|| broker::for_tests().bootstrap().to_owned()).await.unwrap();
     let admin = Admin::new(&BusConfig::at(bootstrap.clone())).unwrap();

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::task::JoinHandle;
 use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Producer, Record};
 use unrip_core::event::dead::DeadLetter;
 use unrip_core::topic::{Retention, TopicSpec, dead};
 use unrip_core::{Envelope, ModuleRef};
 use unrip_engine::Rejection;
+use unrip_service::health::Readiness;
 use unrip_service::pipeline::{self, Answer, MODULE_FATAL, PipelineSection, Read, Setup, Stage, Step};
 use unrip_service::{Clock, Context, RunError, SystemClock};
 use unrip_testkit::broker::{self, Broker, BrokerChoice};
@@ -72,6 +76,9 @@ impl Stage for Echo {
                 Step::Dead { outputs: vec![output], code: "odd".into(), text: "odd text".into() }
             }
             text if text.starts_with("big") => Step::Done(vec![Outgoing { value: vec![b'x'; 3 << 20], ..output }]),
+            text if text.starts_with("elsewhere") => {
+                Step::Done(vec![Outgoing { topic: later(&self.output), ..output }])
+            }
             text if text.starts_with("many") => {
                 let large = Outgoing { value: vec![b'x'; 1 << 20], ..output };
                 Step::Done(vec![large; 24])
@@ -79,6 +86,16 @@ impl Stage for Echo {
             _ => Step::Done(vec![output]),
         }
     }
+}
+
+/// A topic that is not made with the others.
+fn later(output: &str) -> String {
+    format!("{output}.later")
+}
+
+fn spec(name: &str) -> TopicSpec {
+    let name = name.to_owned();
+    TopicSpec { name, partitions: 2, retention: Retention::Time(3_600_000), log_append_time: false }
 }
 
 struct Bench {
@@ -99,12 +116,6 @@ struct Running {
 impl Bench {
     async fn new(bus: BusConfig) -> Self {
         let (input, output) = (broker::unique_topic("pipe.in"), broker::unique_topic("pipe.out"));
-        let spec = |name: &str| TopicSpec {
-            name: name.to_owned(),
-            partitions: 2,
-            retention: Retention::Time(3_600_000),
-            log_append_time: false,
-        };
         let specs = [spec(&input), spec(&output), spec(&dead(&input))];
         soon("topics", Admin::new(&bus).unwrap().ensure_topics(&specs)).await.unwrap();
         let producer = Producer::new(&bus).unwrap();
@@ -137,11 +148,29 @@ impl Bench {
 
     /// All on partition 0, in this order.
     async fn feed(&self, texts: &[&str]) {
+        self.feed_to(0, texts).await;
+    }
+
+    async fn feed_to(&self, partition: i32, texts: &[&str]) {
         for text in texts {
-            let (key, value) = (b"k".to_vec(), text.as_bytes().to_vec());
-            let record = Outgoing { topic: self.input.clone(), partition: Some(0), key, value, headers: vec![] };
+            let (key, value, partition) = (b"k".to_vec(), text.as_bytes().to_vec(), Some(partition));
+            let record = Outgoing { topic: self.input.clone(), partition, key, value, headers: vec![] };
             soon("feed", self.producer.send(record)).await.unwrap();
         }
+    }
+
+    /// Makes a topic after the service was started.
+    async fn make(&self, topic: &str) {
+        soon("topic", Admin::new(&self.bus).unwrap().ensure_topics(&[spec(topic)])).await.unwrap();
+    }
+
+    /// As retention would: partition 0 begins at this offset.
+    async fn delete_before(&self, offset: i64) {
+        let mut until = TopicPartitionList::new();
+        until.add_partition_offset(&self.input, 0, Offset::Offset(offset)).unwrap();
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.bus.brokers).create().unwrap();
+        soon("delete", admin.delete_records(&until, &AdminOptions::new())).await.unwrap();
     }
 
     async fn outputs(&self, count: usize) -> Vec<String> {
@@ -290,6 +319,69 @@ async fn writes_more_than_the_host_may_hold_at_once() {
     let outputs = read(&bench.bus, &bench.output, 25).await;
     assert_eq!(outputs.iter().filter(|record| record.value.len() == 1 << 20).count(), 24);
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_records_that_were_deleted_before_they_were_read() {
+    let bench = Bench::shared().await;
+    let first = bench.run();
+    bench.feed(&["a", "b", "c"]).await;
+    bench.outputs(3).await;
+    first.stop().await;
+    bench.feed(&["d", "e", "f", "g"]).await;
+    bench.delete_before(6).await;
+
+    let second = bench.run();
+    assert_eq!(texts(&bench.outputs(4).await), ["a", "b", "c", "g"]);
+    let letter = &bench.dead_letters(1).await[0].payload;
+    assert_eq!((letter.reason_code.as_str(), letter.source_partition), ("lost_to_retention", Some(0)));
+    assert_eq!((letter.source_offset, letter.source_offset_end), (Some(3), Some(6)));
+    let line = format!("unrip_records_lost_total{{topic=\"{}\"}} 3\n", bench.input);
+    assert!(second.context.metrics.render().contains(&line), "{}", second.context.metrics.render());
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waits_at_start_for_a_topic_that_was_not_made_and_names_it() {
+    let mut bench = Bench::shared().await;
+    bench.output = later(&bench.output);
+    let running = bench.run();
+    bench.feed(&["a"]).await;
+    let named = |readiness: &Readiness| {
+        readiness.missing.iter().any(|missing| missing.name == "topics" && missing.detail.contains(&bench.output))
+    };
+    readiness(&running.context, "not ready, by name", named).await;
+    bench.make(&bench.output).await;
+    assert_eq!(texts(&bench.outputs(1).await), ["a"]);
+    readiness(&running.context, "ready", |readiness| readiness.ready).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_work_of_other_partitions_while_an_output_topic_is_missing() {
+    let bench = Bench::shared().await;
+    let first = bench.run();
+    readiness(&first.context, "ready", |readiness| readiness.ready).await;
+    bench.feed_to(1, &["elsewhere"]).await;
+    bench.feed_to(0, &["a"]).await;
+    let missing = later(&bench.output);
+    let named = |readiness: &Readiness| {
+        readiness
+            .missing
+            .iter()
+            .any(|missing| missing.name == "outputs" && missing.detail.contains(&later(&bench.output)))
+    };
+    readiness(&first.context, "not ready, by name", named).await;
+    first.stop().await;
+
+    bench.make(&missing).await;
+    let second = bench.run();
+    bench.feed_to(0, &["b"]).await;
+    assert_eq!(read(&bench.bus, &missing, 1).await.len(), 1, "written once the topic was made");
+    let outputs = bench.outputs(2).await;
+    assert_eq!(texts(&outputs), ["a", "b"], "what was done is not done again");
+    readiness(&second.context, "ready", |readiness| readiness.ready).await;
+    second.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
