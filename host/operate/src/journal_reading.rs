@@ -1,4 +1,4 @@
-//! What a journal partition means, by the rule of DESIGN §6.1. Only what is open is kept whole.
+//! What a journal partition means, by the rule of `core/RECORDS.md` (Validity). Only what is open is kept whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! The operator's commands: the kill switch, what is going on, and a person's decision about a command in doubt.
 //!
 //! They read and write the log and nothing else; executors need not run for it. What the journal means is read here by
-//! the rule of DESIGN §6.1, on its own: this room does not know the executor's code.
+//! the rule of `core/RECORDS.md` (Validity), on its own: this room does not know the executor's code.
 
 pub mod args;
 pub mod error;

@@ -1,4 +1,4 @@
-//! What a prefix of the journal means: the rule that decides which claims and outcomes are valid (DESIGN §6.1).
+//! What a prefix of the journal means: the rule that decides which claims and outcomes are valid (`RECORDS.md`, Validity).
 //!
 //! A claim is valid if and only if its fence is the newest fence of its venue before it, no earlier valid claim or
 //! outcome has its `command_id`, and no earlier valid claim has its `idempotency_key`. An outcome is valid by the same

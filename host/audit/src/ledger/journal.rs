@@ -1,4 +1,4 @@
-//! The journal, read by the rule of DESIGN §6.1: what is valid, and what has no effect.
+//! The journal, read by the rule of `core/RECORDS.md` (Validity): what is valid, and what has no effect.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use unrip_core::envelope::AnyEnvelope;

@@ -1,4 +1,4 @@
-//! The rule of validity (DESIGN §6.1), record by record.
+//! The rule of validity (`RECORDS.md`, Validity), record by record.
 
 use crate::common::{VENUE, claim, command, fence, outcome, placed};
 use unrip_core::event::result::ResultStatus;

@@ -1,5 +1,5 @@
 //! The journal of the model: what stands in it, the production fold of each of its prefixes, and an independent reading
-//! of the rule (DESIGN §6.1) beside it.
+//! of the rule (`RECORDS.md`, Validity) beside it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
