@@ -55,20 +55,39 @@ impl Admin {
     /// count or a setting is an error; nothing is altered. What the broker does not keep or tell comes as a warning.
     pub async fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<(String, Ensured)>, Error> {
         let before = self.partition_counts(wait()).await?;
+        let mut made = BTreeSet::new();
         for spec in topics {
             match before.get(&spec.name) {
                 Some(found) => compare::partitions(spec, *found)?,
-                None => self.create(spec).await?,
+                None if self.create(spec).await? => drop(made.insert(spec.name.as_str())),
+                None => {}
             }
         }
         self.wait_for_leaders(topics).await?;
+        let after = self.partition_counts(wait()).await?;
         let mut ensured = Vec::with_capacity(topics.len());
         for spec in topics {
-            let told = self.topic_settings(&spec.name).await?;
-            let made = !before.contains_key(&spec.name);
-            ensured.push((spec.name.clone(), compare::settings(spec, made, &told)?));
+            // Another process may have made it meanwhile, as it wanted it.
+            if let Some(found) = after.get(&spec.name) {
+                compare::partitions(spec, *found)?;
+            }
+            let told = self.new_topic_settings(&spec.name).await?;
+            ensured.push((spec.name.clone(), compare::settings(spec, made.contains(spec.name.as_str()), &told)?));
         }
         Ok(ensured)
+    }
+
+    /// A topic just made may be unknown to the broker that is asked, for a moment.
+    async fn new_topic_settings(&self, topic: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        let until = Instant::now() + Duration::from_millis(TOPIC_READY_MS_MAX);
+        loop {
+            match self.topic_settings(topic).await {
+                Err(Error::MissingTopic { .. }) if Instant::now() < until => {
+                    tokio::time::sleep(Duration::from_millis(TOPIC_POLL_MS)).await;
+                }
+                told => return told,
+            }
+        }
     }
 
     /// The topic, or `None` where the broker has none of that name.
@@ -196,7 +215,8 @@ impl Admin {
         .await
     }
 
-    async fn create(&self, spec: &TopicSpec) -> Result<(), Error> {
+    /// Whether this call made it; otherwise another process did at the same time.
+    async fn create(&self, spec: &TopicSpec) -> Result<bool, Error> {
         match self.create_with(spec, REPLICATION_DEFAULT).await {
             // Some brokers know no default; where there is one node, one replica is all there can be.
             Some(RDKafkaErrorCode::InvalidReplicationFactor) if self.is_single().await? => {
@@ -280,10 +300,11 @@ impl Admin {
     }
 }
 
-fn created(spec: &TopicSpec, outcome: Option<RDKafkaErrorCode>) -> Result<(), Error> {
+fn created(spec: &TopicSpec, outcome: Option<RDKafkaErrorCode>) -> Result<bool, Error> {
     match outcome {
-        // Somebody else made it at the same moment; its settings are compared as for any other.
-        None | Some(RDKafkaErrorCode::TopicAlreadyExists) => Ok(()),
+        None => Ok(true),
+        // Its settings are compared as for any other topic that was there before.
+        Some(RDKafkaErrorCode::TopicAlreadyExists) => Ok(false),
         Some(code) => Err(Error::from_code("create topic", &spec.name, code)),
     }
 }

@@ -254,3 +254,36 @@ async fn a_commit_after_a_revocation_that_timed_out_is_refused() {
     soon("leave", first.leave()).await;
     soon("leave", second.leave()).await;
 }
+
+#[tokio::test]
+async fn a_static_member_that_returns_disturbs_no_other_and_its_double_is_put_out() {
+    let (config, name) = topic("static", 2).await;
+    let group = unique_topic("g");
+    let join = |id: &str| {
+        let options = GroupOptions {
+            session_timeout_ms: 30_000,
+            instance_id: Some(id.to_owned()),
+            ..GroupOptions::new(group.clone(), vec![name.clone()])
+        };
+        GroupConsumer::join(&config, options).unwrap()
+    };
+    let (mut one, mut two) = (join("one"), join("two"));
+    let stays = tokio::spawn(async move {
+        let mut revoked = 0;
+        loop {
+            match one.next().await {
+                GroupEvent::Revoked { .. } => revoked += 1,
+                GroupEvent::Failed(error) if error.is_fatal() => return (revoked, error),
+                _ => {}
+            }
+        }
+    });
+    let first = assigned(&mut two, 1).await;
+    soon("leave", two.leave()).await;
+    let mut two = join("two");
+    assert_eq!(assigned(&mut two, 1).await, first, "long before the session ends");
+    let _double = join("one");
+    let (revoked, error) = soon("fenced", stays).await.unwrap();
+    assert!(revoked <= 1, "only when the second member came: {revoked} ({error})");
+    soon("leave", two.leave()).await;
+}

@@ -89,3 +89,34 @@ async fn a_missing_topic_is_told_apart_from_a_broker_that_is_away() {
     let error = soon("end", read_to_end(&away, &name, 0, 0, Isolation::ReadUncommitted)).await.unwrap_err();
     assert!(error.is_retriable(), "{error}");
 }
+
+#[tokio::test]
+async fn topic_steps_at_the_same_time_agree() {
+    let name = unique_topic("together");
+    let wanted: Vec<_> = (0..3).map(|number| spec(&format!("{name}.{number}"), 2)).collect();
+    let step = || {
+        let (admin, wanted) = (Admin::new(&bus()).unwrap(), wanted.clone());
+        tokio::spawn(async move { admin.ensure_topics(&wanted).await })
+    };
+    let mut created = 0;
+    for step in [step(), step(), step(), step(), step()] {
+        for (_, ensured) in soon("step", step).await.unwrap().unwrap() {
+            created += usize::from(matches!(ensured, Ensured::Created { .. }));
+        }
+    }
+    assert_eq!(created, wanted.len(), "each topic is made once");
+}
+
+#[tokio::test]
+async fn topic_steps_at_the_same_time_that_want_different_topics_differ() {
+    let name = unique_topic("against");
+    let step = |partitions| {
+        let (admin, wanted) = (Admin::new(&bus()).unwrap(), [spec(&name, partitions)]);
+        tokio::spawn(async move { admin.ensure_topics(&wanted).await })
+    };
+    let (two, three) = (step(2), step(3));
+    let (two, three) = (soon("two", two).await.unwrap(), soon("three", three).await.unwrap());
+    let differs = |error: &Error| matches!(error, Error::Differs { setting, .. } if setting == "partitions");
+    assert!(two.is_ok() != three.is_ok(), "{two:?} {three:?}");
+    assert!(two.as_ref().err().or(three.as_ref().err()).is_some_and(differs), "{two:?} {three:?}");
+}
