@@ -11,7 +11,7 @@ use crate::Error;
 
 /// The longest wait for one answer of the broker to a question (metadata, watermarks, offsets), in milliseconds.
 pub const REQUEST_WAIT_MS_MAX: u64 = 5_000;
-/// A request of a consumer without an answer for so long breaks the connection, in milliseconds.
+/// How long a consumer's request may be unanswered before the connection is closed, in milliseconds.
 pub const CONSUMER_REQUEST_MS_MAX: u64 = 10_000;
 /// The longest a producer request may be unanswered before it is repeated, in milliseconds.
 pub const PRODUCE_REQUEST_MS_MAX: u64 = 10_000;
@@ -96,7 +96,7 @@ impl BusConfig {
         self.properties.keys().any(|key| asks(key))
     }
 
-    /// The settings that all clients share. The caller's `settings` stand below the operator's `properties`.
+    /// The settings that all clients share. The operator's `properties` override the caller's `settings`.
     pub(crate) fn client(&self, settings: &[(&str, String)]) -> Result<ClientConfig, Error> {
         if self.brokers.trim().is_empty() {
             return Err(configuration("bus.brokers", "is empty; name at least one broker as host:port"));

@@ -5,7 +5,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 /// A failure of the bus. Each variant says what to do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The broker is away, slow or electing: the client reconnects by itself. Wait and go on, or ask again.
+    /// The broker is unreachable, slow or electing: the client reconnects by itself. Wait and continue, or ask again.
     #[error("{operation}: {reason} (passing: the client reconnects by itself)")]
     Retriable {
         /// What was being done.
@@ -13,8 +13,8 @@ pub enum Error {
         /// What the client said.
         reason: String,
     },
-    /// This client will never work again. Close it; a service ends and is started anew.
-    #[error("{operation}: {reason} (final: this client must be made anew)")]
+    /// This client will never work again. Close it; a service ends and is restarted.
+    #[error("{operation}: {reason} (final: this client must be recreated)")]
     Fatal {
         /// What was being done.
         operation: &'static str,
@@ -49,7 +49,7 @@ pub enum Error {
         /// What a person can do.
         cure: String,
     },
-    /// The position does not lie in the log: it was truncated, deleted by age, or made anew.
+    /// The position does not lie in the log: it was truncated, deleted by age, or recreated.
     #[error("{topic}/{partition}: offset {offset} is outside the log, which holds {low}..{high}")]
     OutOfRange {
         /// The topic.

@@ -1,7 +1,7 @@
 //! The Kafka protocol behind plain structs: the only room that knows rdkafka.
 //!
-//! Errors say what to do ([`Error`]). A broker that is away at start or goes away is [`Error::Retriable`]: the clients
-//! here reconnect by themselves and go on where they were. Blocking calls of librdkafka run on threads of their own.
+//! Errors say what to do ([`Error`]). An unreachable broker is [`Error::Retriable`], at start and later: the clients
+//! here reconnect by themselves and continue where they were. Blocking calls of librdkafka run on threads of their own.
 
 #![warn(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! librdkafka's own log lines and errors go to tracing, so that they stand in the service's JSON log.
+//! librdkafka's own log lines and errors go to tracing, so that they appear in the service's JSON log.
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel as Level;
@@ -31,9 +31,9 @@ pub(crate) fn log(level: Level, facility: &str, message: &str) {
     }
 }
 
-/// A broker that is away is news of the log, not an end: the client reconnects by itself.
+/// An unreachable broker is logged and ends nothing: the client reconnects by itself.
 pub(crate) fn report(error: &KafkaError, reason: &str) {
-    // Repeated many times a second while a broker is away (who waits for it says so once), or no error at all.
+    // Repeated many times a second while a broker is unreachable (the caller that waits reports it once), or no error.
     let code = error.rdkafka_error_code();
     if matches!(code, Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::PartitionEOF)) {
         tracing::debug!(target: "librdkafka", error = %error, "{reason}");

@@ -22,13 +22,13 @@ pub const QUEUE_RECORDS_MAX: usize = 20_000;
 pub const QUEUE_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 /// Largest request in bytes; above the topics' `max.message.bytes`, so that the broker decides.
 const REQUEST_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
-/// How long a topic may be unknown to a reachable broker before its records fail, in milliseconds.
+/// How long a reachable broker may not know a topic before its records fail, in milliseconds.
 const TOPIC_UNKNOWN_MS_MAX: u64 = 10_000;
 
 /// How a producer trades latency for batches, and how long it tries.
 #[derive(Clone, Copy, Debug)]
 pub struct ProducerOptions {
-    /// How long a record may wait for company, in milliseconds.
+    /// How long a record may wait for others in its batch, in milliseconds.
     pub linger_ms: u64,
     /// How long a record is tried before its delivery fails as `Retriable` (its fate is then unknown), in
     /// milliseconds; `None` tries as long as the producer lives.
@@ -137,7 +137,7 @@ pub(crate) fn producer_settings(options: ProducerOptions) -> Vec<(&'static str, 
         ("request.timeout.ms", PRODUCE_REQUEST_MS_MAX.to_string()),
         ("message.max.bytes", REQUEST_BYTES_MAX.to_string()),
         ("topic.metadata.propagation.max.ms", TOPIC_UNKNOWN_MS_MAX.to_string()),
-        // Our own limits bind first (they can be awaited); these only stand behind them.
+        // Our own limits bind first (they can be awaited); these are only a second line.
         ("queue.buffering.max.messages", (2 * QUEUE_RECORDS_MAX).to_string()),
         ("queue.buffering.max.kbytes", (2 * QUEUE_BYTES_MAX / 1_024).to_string()),
     ]
@@ -180,7 +180,7 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, pending: Self::DeliveryOpaque) {
         let Pending { tell, topic, _room } = *pending;
-        // Nobody listens where the caller dropped its Delivery: that is its choice.
+        // The caller may have dropped its Delivery; the record is written all the same.
         let _ = tell.send(outcome(result, topic));
     }
 }

@@ -23,14 +23,14 @@ pub struct Record {
     pub tombstone: bool,
     /// Headers in their order; in a name that is not UTF-8 the bad bytes are replaced by U+FFFD.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The broker's word about its time.
+    /// Its time, as the broker reports it.
     pub timestamp: RecordTime,
 }
 
-/// The time of a record in milliseconds since 1970, and who said so.
+/// The time of a record in milliseconds since 1970, and who set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordTime {
-    /// Said by the producer.
+    /// Set by the producer.
     Create(i64),
     /// Stamped by the broker at the append.
     Append(i64),
@@ -101,7 +101,7 @@ impl Record {
 }
 
 impl RecordTime {
-    /// The time in milliseconds since 1970, whoever said it.
+    /// The time in milliseconds since 1970, from either source.
     pub fn millis(self) -> Option<i64> {
         match self {
             Self::Create(ms) | Self::Append(ms) => Some(ms),

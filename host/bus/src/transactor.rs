@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::producer::{Pending, Reports, producer_settings};
 use crate::{BusConfig, Error, Outgoing, Position, ProducerOptions};
 
-/// The broker aborts a transaction that its producer left open for so long, in milliseconds.
+/// How long a transaction may be open before the broker aborts it, in milliseconds.
 pub const TRANSACTION_MS_MAX: u64 = 10_000;
 /// How long the coordinator may take to answer, in milliseconds.
 const COORDINATOR_WAIT_MS_MAX: u64 = 30_000;
@@ -26,7 +26,7 @@ pub enum TxnError {
     /// This broker has no transactions.
     #[error("the broker does not support transactions: {0}")]
     Unsupported(String),
-    /// Another producer with the same transactional id took over.
+    /// Another producer with the same transactional id has taken over.
     #[error("another producer took over this transactional id: {0}")]
     Fenced(String),
     /// Nothing of it was or will be committed.

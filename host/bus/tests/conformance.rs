@@ -1,5 +1,5 @@
 //! What the system needs of a broker, proven against a real one: the broker of `UNRIP_TEST_BROKERS`, the one named by
-//! `UNRIP_TEST_BROKER`, or the first that this machine has. What a broker does not hold is said aloud, never hidden.
+//! `UNRIP_TEST_BROKER`, or the first that this machine has. What a broker does not support is printed, never hidden.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -11,18 +11,18 @@ use crate::Error;
 pub enum Ensured {
     /// It was made.
     Created {
-        /// Wanted settings that the broker does not keep or does not tell, one sentence each.
+        /// Wanted settings that the broker does not keep or does not report, one sentence each.
         warnings: Vec<String>,
     },
     /// It was there as wanted.
     Kept {
-        /// Wanted settings that the broker does not keep or does not tell, one sentence each.
+        /// Wanted settings that the broker does not keep or does not report, one sentence each.
         warnings: Vec<String>,
     },
 }
 
 impl Ensured {
-    /// Wanted settings that the broker does not keep or does not tell, one sentence each.
+    /// Wanted settings that the broker does not keep or does not report, one sentence each.
     pub fn warnings(&self) -> &[String] {
         match self {
             Self::Created { warnings } | Self::Kept { warnings } => warnings,
@@ -35,7 +35,7 @@ impl Ensured {
 pub struct TopicState {
     /// Number of partitions.
     pub partitions: i32,
-    /// Settings as far as the broker tells them.
+    /// Settings, as far as the broker reports them.
     pub settings: BTreeMap<String, String>,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn partitions(spec: &TopicSpec, found: i32) -> Result<(), Error> {
 }
 
 /// Compares settings. `made` is whether the topic was made just now: then a difference shows what the broker does not
-/// keep, for nobody else can have set it. `told` is `None` where the broker tells nothing about the topic.
+/// keep, because no one else can have set it. `told` is `None` if the broker reports nothing about the topic.
 pub(super) fn settings(
     spec: &TopicSpec,
     made: bool,

@@ -1,4 +1,4 @@
-//! Topics and settings of the broker: asked, made, compared; never altered behind anybody's back.
+//! Topics and settings of the broker: described, created, compared; never altered silently.
 
 mod compare;
 
@@ -51,8 +51,8 @@ impl Admin {
         Ok(Self { client: Arc::new(client) })
     }
 
-    /// Makes the topics that are not there, and waits until they can be written. A topic that differs in its partition
-    /// count or a setting is an error; nothing is altered. What the broker does not keep or tell comes as a warning.
+    /// Creates the topics that do not exist, and waits until they can be written. A topic that differs in its partition
+    /// count or a setting is an error; nothing is altered. What the broker does not keep or report is a warning.
     pub async fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<(String, Ensured)>, Error> {
         let before = self.partition_counts(wait()).await?;
         let mut made = BTreeSet::new();
@@ -97,7 +97,7 @@ impl Admin {
         Ok(Some(TopicState { partitions, settings }))
     }
 
-    /// The settings of one broker of the cluster as far as it tells them.
+    /// The settings of one broker of the cluster, as far as it reports them.
     pub async fn broker_settings(&self) -> Result<BTreeMap<String, String>, Error> {
         let brokers =
             self.metadata(wait(), |metadata| metadata.brokers().iter().map(|broker| broker.id()).min()).await?;
@@ -195,7 +195,7 @@ impl Admin {
         asked.await.map_err(|_| Error::Closed { operation: "reach broker" })?
     }
 
-    /// How many members a consumer group has now, whoever they are.
+    /// How many members a consumer group has now.
     pub async fn group_members(&self, group: &str) -> Result<usize, Error> {
         let (client, group) = (Arc::clone(&self.client), group.to_owned());
         let asked = tokio::task::spawn_blocking(move || -> Result<usize, KafkaError> {
@@ -263,7 +263,7 @@ impl Admin {
         }
     }
 
-    /// The topic's settings, or `None` where this broker does not tell them.
+    /// The topic's settings, or `None` if this broker does not report them.
     async fn topic_settings(&self, topic: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
         match self.describe_configs("describe topic", &ResourceSpecifier::Topic(topic)).await {
             Ok(entries) if entries.is_empty() => Ok(None),

@@ -31,9 +31,9 @@ pub const BATCH_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 const BATCHES_AHEAD_MAX: usize = 2;
 /// Events other than records that wait for [`GroupConsumer::next`].
 const EVENTS_AHEAD_MAX: usize = 64;
-/// How long [`GroupConsumer::leave`] waits for the group to be told, in milliseconds.
+/// How long [`GroupConsumer::leave`] waits until the group has been informed, in milliseconds.
 const LEAVE_WAIT_MS_MAX: u64 = 5_000;
-/// A member that has stopped polling for so long is put out, in milliseconds.
+/// How long a member may stop polling before the group removes it, in milliseconds.
 const POLL_INTERVAL_MS_MAX: u64 = 60_000;
 
 /// A topic's partition.
@@ -150,7 +150,7 @@ pub struct GroupConsumer {
     consumer: Arc<BaseConsumer<Membership>>,
     events: mpsc::Receiver<GroupEvent>,
     batches: mpsc::Receiver<Batch>,
-    /// Came before an event that must be told first.
+    /// A batch that waits for an event that was sent before it.
     held: Option<Batch>,
     commands: Sender<Command>,
     ended: oneshot::Receiver<()>,
@@ -183,7 +183,7 @@ impl GroupConsumer {
     /// The next event. Safe to cancel.
     pub async fn next(&mut self) -> GroupEvent {
         loop {
-            // An event sent before a batch is told before it: a batch that is seen means that the event is there too.
+            // Events come before the batches sent after them: when a batch is here, so is every earlier event.
             if let Ok(event) = self.events.try_recv() {
                 return event;
             }
@@ -243,20 +243,20 @@ impl GroupConsumer {
         self.commands.send(Command::Pause(partitions.to_vec())).ok();
     }
 
-    /// Goes on fetching these partitions.
+    /// Resumes fetching these partitions.
     pub fn resume(&self, partitions: &[Partition]) {
         self.commands.send(Command::Resume(partitions.to_vec())).ok();
     }
 
-    /// Continues the partition at the offset; what was fetched before does not come any more.
+    /// Continues the partition at the offset; records fetched before are dropped.
     pub async fn seek(&self, topic: &str, partition: i32, offset: i64) -> Result<(), Error> {
         let wait = Some(Duration::from_millis(REQUEST_WAIT_MS_MAX));
         self.seeking((topic.to_owned(), partition), offset, wait, false).await
     }
 
-    /// Has the partition begin at the offset and flow. Asked for at once; the answer comes when it is done, or when the
-    /// partition is taken away. The member's own thread does it, and that one stands still while a revocation waits for
-    /// its guard: whoever holds the guards must not wait for this answer.
+    /// Starts the partition at the offset and lets it flow. The request is sent at once; the answer comes when it is done
+    /// or when the partition is taken away. The member's own thread does it, and that thread is blocked while a
+    /// revocation waits for its guard: a holder of guards must not wait for this answer.
     pub fn begin_at(
         &self,
         topic: &str,
@@ -298,14 +298,14 @@ impl GroupConsumer {
         self.blocking("watermarks", move |consumer| watermarks(consumer, &topic, partition)).await
     }
 
-    /// Leaves the group, so that others take over at once. Commit before. Waits a bounded time for the broker.
+    /// Leaves the group, so that others take over at once. Commit first. Waits for the broker for a bounded time.
     pub async fn leave(self) {
         let Self { consumer, events, batches, commands, ended, .. } = self;
         consumer.context().leaving.store(true, Ordering::Release);
         // The member's thread must hold the last reference: dropping it is what leaves the group.
         drop((consumer, events, batches, commands));
         if tokio::time::timeout(Duration::from_millis(LEAVE_WAIT_MS_MAX), ended).await.is_err() {
-            tracing::warn!("the group was not told of the leave in time; its session will end by itself");
+            tracing::warn!("the leave was not confirmed in time; the broker ends the session after its timeout");
         }
     }
 

@@ -57,8 +57,8 @@ impl LogReader {
         Ok(Self { consumer, starts, batches, _dropped })
     }
 
-    /// The next records; never empty. Safe to cancel. After `Retriable` go on with `next`; after `OutOfRange` that
-    /// partition stands still, the others go on.
+    /// The next records; never empty. Safe to cancel. After `Retriable` call `next` again; after `OutOfRange`
+    /// that partition is not read any more, the others are.
     pub async fn next(&mut self) -> Result<Vec<Record>, Error> {
         self.batches.recv().await.unwrap_or(Err(Error::Closed { operation: "read" }))
     }
@@ -69,7 +69,7 @@ impl LogReader {
         self.blocking("assign", move |consumer| assign(consumer, &from)).await
     }
 
-    /// Reads these partitions no longer. Records fetched before may still come.
+    /// Stops reading these partitions. Records fetched before may still come.
     pub async fn unassign(&self, partitions: &[(String, i32)]) -> Result<(), Error> {
         let mut list = TopicPartitionList::new();
         for (topic, partition) in partitions {
@@ -98,7 +98,7 @@ impl LogReader {
     }
 }
 
-/// Where each partition was told to start: the client library knows positions only of what it has read from.
+/// The requested start of each partition: the client library knows the position only of partitions it has read from.
 #[derive(Clone, Default)]
 struct Starts(Arc<Mutex<StartMap>>);
 

@@ -79,7 +79,7 @@ fn check_starts(consumer: &BaseConsumer<Logging>, starts: &Starts, isolation: Is
             Ok((low, high)) if offset < low || (offset > high && isolation == Isolation::ReadUncommitted) => {
                 let mut list = rdkafka::TopicPartitionList::new();
                 list.add_partition(&topic, partition);
-                // It stands still; the client library would only report it once more.
+                // It is not read any more; the client library would only report it again.
                 consumer.incremental_unassign(&list).ok();
                 outside.push(Error::OutOfRange { topic, partition, offset, low, high });
             }

@@ -7,7 +7,7 @@ use unrip_bus::{Admin, BusConfig, GroupConsumer, GroupEvent, GroupOptions, Outgo
 use unrip_core::topic::{Retention, TopicSpec};
 use unrip_testkit::broker;
 
-/// Nothing here takes so long; it only keeps a failing test from hanging.
+/// Longer than anything here takes; it only keeps a failing test from hanging.
 pub(crate) const WAIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn bus() -> BusConfig {

@@ -1,4 +1,4 @@
-//! A broker of its own that is killed: what was acknowledged is there, and every client goes on by itself.
+//! A broker of its own that is killed: what was acknowledged is there, and every client continues by itself.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Transactions: readers of committed records see exactly the committed ones. Skipped, aloud, where there are none.
+//! Transactions: readers of committed records see exactly the committed ones. Skipped with a message where there are none.
 
 use unrip_bus::{BusConfig, Error, Isolation, Transactor, TxnError, read_to_end};
 use unrip_testkit::broker::unique_topic;

@@ -32,7 +32,7 @@ fn to_stderr(line: &str) {
     eprintln!("{line}");
 }
 
-/// The program's folder, filled by `fill` where it is not there. `fill` gets a folder that nobody sees yet; `finish`
+/// The program's folder, filled by `fill` where it is not there. `fill` gets a folder that no one sees yet; `finish`
 /// runs once in the final one. Two processes at once do it one after the other.
 pub(super) fn ensure(
     choice: &BrokerChoice,

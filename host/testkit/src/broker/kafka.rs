@@ -41,7 +41,7 @@ pub(super) struct Kafka {
 impl Kafka {
     pub(super) fn install(choice: &BrokerChoice) -> anyhow::Result<Self> {
         let place = cache::ensure(choice, NAME, fill, |place, progress| {
-            // Only speed depends on it, so a failure is told and not an end.
+            // Only speed depends on it, so a failure is reported and ends nothing.
             if let Err(error) = archive_classes(place) {
                 progress(&format!("kafka: no class archive, starts take longer: {error:#}"));
             }
@@ -114,7 +114,7 @@ fn fill(half: &Path, progress: &Progress) -> anyhow::Result<()> {
     maven.args(["-B", "-q", "-f"]).arg(half.join("pom.xml")).arg(DEPENDENCY_PLUGIN);
     maven.arg(format!("-DoutputDirectory={}", libraries(half).display())).current_dir(half);
     cache::run(maven, "mvn", progress)?;
-    // Formatting is a start of Java too: done once, each broker's data directory begins as a copy.
+    // Formatting is a start of Java too: done once, each broker's data directory starts as a copy.
     let ports = Ports { clients: 1, controller: 2, tls: 3, sasl_tls: 4 };
     format_data(half, half, FORMAT, ports, &[], progress)
 }

@@ -23,7 +23,7 @@ use crate::process::Process;
 pub use secured::{PASSWORD, Secured, USER};
 pub use shared::{for_tests, unique_topic};
 
-/// How often a start is tried anew because somebody else took the port meanwhile.
+/// How often a start is retried because another process took the port.
 const PORT_ATTEMPTS_MAX: u32 = 5;
 /// How long a drop waits for the program to end by itself, in milliseconds.
 const DROP_WAIT_MS_MAX: u64 = 200;
@@ -213,7 +213,7 @@ impl Broker {
 }
 
 impl Program {
-    /// Starts on free ports; a clash is tried anew with others.
+    /// Starts on free ports; after a clash it is retried on others.
     fn start(installed: Installed, dir: PathBuf) -> anyhow::Result<Self> {
         let mut program = Self { installed, dir, ports: ready::free_ports()?, process: None };
         for _ in 1..PORT_ATTEMPTS_MAX {

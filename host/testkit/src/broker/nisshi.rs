@@ -26,7 +26,7 @@ pub(super) struct Nisshi {
 
 impl Nisshi {
     pub(super) fn install(choice: &BrokerChoice) -> anyhow::Result<Self> {
-        // Beside the folder, so that a build that was interrupted goes on where it was.
+        // Next to the folder, so that an interrupted build continues where it was.
         let target = cache::place(choice, &format!("{NAME}.build"))?;
         let place = cache::ensure(
             choice,

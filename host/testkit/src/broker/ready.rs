@@ -72,7 +72,7 @@ pub(super) fn end(process: &mut Process, wait: Duration) {
     process.kill();
 }
 
-/// Asks for metadata on a thread of its own, because the caller may stand in a runtime already.
+/// Asks for metadata on a thread of its own, because the caller may be inside a runtime.
 fn answers(port: u16, wait: Duration) -> anyhow::Result<()> {
     let asked = thread::spawn(move || -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

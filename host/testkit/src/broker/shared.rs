@@ -33,7 +33,7 @@ pub fn for_tests() -> &'static Broker {
     })
 }
 
-/// A topic name that nobody else uses: the prefix and random letters.
+/// A topic name that is not used elsewhere: the prefix and random letters.
 pub fn unique_topic(prefix: &str) -> String {
     format!("{prefix}.{}", uuid::Uuid::now_v7().simple())
 }
