@@ -118,5 +118,5 @@ async fn topic_steps_at_the_same_time_that_want_different_topics_differ() {
     let (two, three) = (soon("two", two).await.unwrap(), soon("three", three).await.unwrap());
     let differs = |error: &Error| matches!(error, Error::Differs { setting, .. } if setting == "partitions");
     assert!(two.is_ok() != three.is_ok(), "{two:?} {three:?}");
-    assert!(two.as_ref().err().or(three.as_ref().err()).is_some_and(differs), "{two:?} {three:?}");
+    assert!(two.as_ref().err().or_else(|| three.as_ref().err()).is_some_and(differs), "{two:?} {three:?}");
 }
