@@ -17,7 +17,7 @@ pub use crate::v0_1::bindings::shared::unrip::types::command::{ExecuteTrade, Sid
 
 /// An executor module's instance.
 pub struct Executor {
-    slot: Slot<bindings::Module>,
+    pub(crate) slot: Slot<bindings::Module>,
 }
 
 impl std::fmt::Debug for Executor {

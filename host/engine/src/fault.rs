@@ -1,9 +1,10 @@
 //! How calls fail, and what becomes of an input then.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// How a call of a module failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FaultKind {
     /// It trapped: a panic, a division by zero, memory out of bounds.
     Trap,
@@ -61,6 +62,24 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+/// The faults of an instance since they were last taken: how often each kind came, and the first text of each. Its size
+/// does not depend on how often a module fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FaultCounts {
+    kinds: BTreeMap<FaultKind, (u64, String)>,
+}
+
+impl FaultCounts {
+    pub(crate) fn note(&mut self, fault: &Fault) {
+        self.kinds.entry(fault.kind).or_insert_with(|| (0, fault.text.clone())).0 += 1;
+    }
+
+    /// Kind, how often it came, and the first text.
+    pub fn iter(&self) -> impl Iterator<Item = (FaultKind, u64, &str)> {
+        self.kinds.iter().map(|(kind, (count, text))| (*kind, *count, text.as_str()))
+    }
+}
 
 /// Why one input gave nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]

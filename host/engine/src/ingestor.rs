@@ -15,7 +15,7 @@ pub use crate::v0_1::bindings::ingestor::exports::unrip::ingestor::ingestor::{
 
 /// An ingestor's instance.
 pub struct Ingestor {
-    slot: Slot<bindings::Module>,
+    pub(crate) slot: Slot<bindings::Module>,
 }
 
 impl std::fmt::Debug for Ingestor {

@@ -7,7 +7,7 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use crate::error::LoadError;
-use crate::fault::{Fatal, Fault, FaultKind};
+use crate::fault::{Fatal, Fault, FaultCounts, FaultKind};
 use crate::host::Host;
 use crate::module::{Module, World};
 use crate::v0_1::bindings::shared::Shared;
@@ -84,7 +84,8 @@ pub(crate) struct Slot<B> {
     grants: Grants,
     config: String,
     bind: Bind<B>,
-    module_ref: ModuleRef,
+    module_ref: Arc<ModuleRef>,
+    faults: FaultCounts,
     live: Option<Live<B>>,
 }
 
@@ -113,22 +114,28 @@ impl<B> Slot<B> {
         let canonical = content::canonical(config).map_err(|error| unreadable(&error))?;
         let config_digest = content::config_digest(config).map_err(|error| unreadable(&error))?;
         let description = module.description();
-        let module_ref = ModuleRef {
+        let module_ref = Arc::new(ModuleRef {
             name: description.name.clone(),
             version: description.version.clone(),
             digest: module.digest().to_owned(),
             wit: description.wit.clone(),
             config_digest: format!("sha256:{config_digest}"),
-        };
+        });
         let (engine, module) = (engine.clone(), module.clone());
         let (limits, grants) = (limits.clone(), grants.clone());
-        let mut slot = Self { engine, module, limits, grants, config: canonical, bind, module_ref, live: None };
+        let faults = FaultCounts::default();
+        let mut slot = Self { engine, module, limits, grants, config: canonical, bind, module_ref, faults, live: None };
         slot.live = Some(slot.make()?);
         Ok(slot)
     }
 
-    pub(crate) fn module_ref(&self) -> &ModuleRef {
+    pub(crate) fn module_ref(&self) -> &Arc<ModuleRef> {
         &self.module_ref
+    }
+
+    /// The faults since this was last asked.
+    pub(crate) fn take_faults(&mut self) -> FaultCounts {
+        std::mem::take(&mut self.faults)
     }
 
     pub(crate) fn grants(&self) -> &Grants {
@@ -170,13 +177,7 @@ impl<B> Slot<B> {
 
     /// Ends the instance; the next call makes a new one.
     pub(crate) fn discard(&mut self, fault: &Fault) {
-        let module = &*self.module_ref.name;
-        tracing::warn!(
-            module,
-            kind = fault.kind.code(),
-            reason = fault.text,
-            "module failed; its instance is made anew"
-        );
+        self.faults.note(fault);
         self.live = None;
     }
 

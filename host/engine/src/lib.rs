@@ -15,6 +15,7 @@ mod grants;
 mod host;
 pub mod ingestor;
 mod instance;
+mod instances;
 mod limits;
 mod line;
 mod load;
@@ -25,7 +26,8 @@ mod v0_1;
 
 pub use engine::Engine;
 pub use error::LoadError;
-pub use fault::{Fatal, Fault, FaultKind, Rejection};
+pub use fault::{Fatal, Fault, FaultCounts, FaultKind, Rejection};
+pub use instances::Instance;
 pub use limits::{EngineConfig, Grants, Limits};
 pub use module::{Capability, Description, Module, World};
 pub use unrip_core::event::canonical::CanonicalEvent;

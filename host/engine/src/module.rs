@@ -63,6 +63,11 @@ impl Module {
         &self.inner.digest
     }
 
+    /// The file that it was read from, for people.
+    pub fn path(&self) -> &str {
+        &self.inner.path
+    }
+
     /// What it says of itself.
     pub fn description(&self) -> &Description {
         &self.inner.description

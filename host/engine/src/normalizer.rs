@@ -34,7 +34,7 @@ pub struct RawInput {
 
 /// A normalizer's instance; one per worker.
 pub struct Normalizer {
-    slot: Slot<bindings::Module>,
+    pub(crate) slot: Slot<bindings::Module>,
 }
 
 impl std::fmt::Debug for Normalizer {

@@ -66,7 +66,7 @@ pub struct Command {
 
 /// A strategy's instance; one per partition or worker.
 pub struct Reactor {
-    slot: Slot<bindings::Module>,
+    pub(crate) slot: Slot<bindings::Module>,
     strategy: String,
     /// What an instance that is made anew begins with; none where the module keeps no state.
     state: Option<Vec<u8>>,

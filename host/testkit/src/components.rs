@@ -44,7 +44,8 @@ pub fn build_components(
     progress: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Vec<BuiltComponent>> {
     std::fs::create_dir_all(out_dir).with_context(|| format!("cannot create {}", out_dir.display()))?;
-    let modules = compile(workspace_root, packages, progress)?;
+    let selected: Vec<&str> = packages.iter().flat_map(|package| ["-p", package]).collect();
+    let modules = compile(workspace_root, &selected, progress)?;
     packages
         .iter()
         .map(|package| {
@@ -76,10 +77,10 @@ struct CargoTarget {
     name: String,
 }
 
-/// Core modules by crate name.
+/// Core modules by crate name; `selected` are cargo's arguments that say what to build.
 fn compile(
     workspace_root: &Path,
-    packages: &[&str],
+    selected: &[&str],
     progress: &mut dyn FnMut(&str),
 ) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -89,9 +90,7 @@ fn compile(
     for name in crate::process::package_variables() {
         command.env_remove(name);
     }
-    packages.iter().for_each(|package| {
-        command.args(["-p", package]);
-    });
+    command.args(selected);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().context("cannot run cargo")?;
     let stdout = child.stdout.take().context("cargo's output is piped")?;
@@ -105,7 +104,7 @@ fn compile(
     let status = child.wait().context("cannot wait for cargo")?;
     let artifacts = artifacts.join().map_err(|_| anyhow::anyhow!("reading cargo's output failed"))?;
     if !status.success() {
-        bail!("cargo could not build {} for {TARGET} ({status}):\n{}", packages.join(", "), said.join("\n"));
+        bail!("cargo could not build {} for {TARGET} ({status}):\n{}", selected.join(" "), said.join("\n"));
     }
     Ok(artifacts)
 }
@@ -152,6 +151,36 @@ pub fn component(package: &str) -> anyhow::Result<PathBuf> {
     Ok(component.path)
 }
 
+/// One of the engine's fixtures (`host/engine/tests/fixtures/examples`) as a component; all are built once per process.
+///
+/// # Errors
+/// As [`build_components`].
+pub fn fixture(name: &str) -> anyhow::Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build_fixtures().map_err(|error| format!("{error:#}")));
+    let path = built.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?.join(format!("{name}.wasm"));
+    ensure!(path.is_file(), "there is no fixture `{name}`");
+    Ok(path)
+}
+
+fn build_fixtures() -> anyhow::Result<PathBuf> {
+    let root = workspace_root()?;
+    let (target, out_dir) = (target_dir(&root), out_dir(&root).join("fixtures"));
+    std::fs::create_dir_all(&out_dir).with_context(|| format!("cannot create {}", out_dir.display()))?;
+    // A workspace of its own, in the target folder of this one: its dependencies are then compiled once for both.
+    let target = target.to_str().context("the target folder's name is not UTF-8")?;
+    let modules = compile(
+        &root.join("host/engine/tests/fixtures"),
+        &["--locked", "--examples", "--target-dir", target],
+        &mut |_| (),
+    )?;
+    for (name, module) in modules {
+        let bytes = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+        write_component(&encode(&bytes).with_context(|| format!("{name} is not a component"))?, &name, &out_dir)?;
+    }
+    Ok(out_dir)
+}
+
 /// The workspace that this crate was compiled in.
 pub fn workspace_root() -> anyhow::Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("host/testkit is in a workspace")?;
@@ -160,6 +189,9 @@ pub fn workspace_root() -> anyhow::Result<PathBuf> {
 }
 
 fn out_dir(root: &Path) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    target.join("components")
+    target_dir(root).join("components")
+}
+
+fn target_dir(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }

@@ -1,16 +1,40 @@
-//! From `[module]` to an instance: load, verify, check grants, configure.
+//! From `[module]` to a running instance: load, verify, check, configure; and the seat that callers ask.
+
+mod checks;
+mod faults;
+mod seat;
 
 use unrip_engine::executor::Executor;
 use unrip_engine::ingestor::Ingestor;
 use unrip_engine::normalizer::Normalizer;
 use unrip_engine::reactor::Reactor;
-use unrip_engine::{Engine, EngineConfig, LoadError, Module};
+use unrip_engine::{Engine, EngineConfig, Instance, LoadError, Module};
+
+pub use checks::{Expectations, Network};
+pub use seat::{Answer, Gone, Seat};
 
 use crate::config::ModuleSection;
 use crate::run::RunError;
 
-/// A compiled module and what its instances are made with. Cheap to clone; compiling and instantiating take time:
-/// call these on a thread that may block.
+/// Reads, verifies and compiles the module of the configuration. Takes seconds without a cache: not for the runtime's
+/// threads.
+fn compile(section: &ModuleSection) -> Result<(Engine, Module, serde_json::Value), RunError> {
+    let config = section.config_json().map_err(|error| RunError::Config(format!("module.config: {error}")))?;
+    let cache_dir = section.cache_dir.as_ref().map(|dir| dir.to_path_buf());
+    let engine = Engine::new(EngineConfig { cache_dir, limits: section.limits.clone() })?;
+    let module = engine.load(&section.path, section.digest.as_deref())?;
+    let description = module.description();
+    tracing::info!(
+        module = description.name,
+        version = description.version,
+        wit = description.wit,
+        digest = module.digest(),
+        "module loaded"
+    );
+    Ok((engine, module, config))
+}
+
+/// A compiled module and what its instances are made with, for a caller that runs it on threads of its own.
 #[derive(Clone)]
 pub struct Loaded {
     engine: Engine,
@@ -30,25 +54,8 @@ impl std::fmt::Debug for Loaded {
 /// # Errors
 /// See [`LoadError`]; the service exits 78.
 pub fn load(section: &ModuleSection) -> Result<Loaded, RunError> {
-    let config = section.config_json().map_err(|error| RunError::Config(format!("module.config: {error}")))?;
-    let cache_dir = section.cache_dir.as_ref().map(|dir| dir.to_path_buf());
-    let engine = Engine::new(EngineConfig { cache_dir, limits: section.limits.clone() })?;
-    let module = engine.load(&section.path, section.digest.as_deref())?;
-    let description = module.description();
-    tracing::info!(
-        module = description.name,
-        version = description.version,
-        wit = description.wit,
-        digest = module.digest(),
-        "module loaded"
-    );
+    let (engine, module, config) = compile(section)?;
     Ok(Loaded { engine, module, section: section.clone(), config })
-}
-
-impl From<LoadError> for RunError {
-    fn from(error: LoadError) -> Self {
-        Self::Module(error.to_string())
-    }
 }
 
 impl Loaded {
@@ -62,8 +69,7 @@ impl Loaded {
     /// # Errors
     /// Another world, a missing grant, a configuration that the module refuses.
     pub fn ingestor(&self) -> Result<Ingestor, RunError> {
-        let section = &self.section;
-        Ok(Ingestor::new(&self.engine, &self.module, &section.limits, &section.grants, &self.config)?)
+        self.instance()
     }
 
     /// An instance of the normalizer world.
@@ -71,8 +77,7 @@ impl Loaded {
     /// # Errors
     /// Another world, a missing grant, a configuration that the module refuses.
     pub fn normalizer(&self) -> Result<Normalizer, RunError> {
-        let section = &self.section;
-        Ok(Normalizer::new(&self.engine, &self.module, &section.limits, &section.grants, &self.config)?)
+        self.instance()
     }
 
     /// An instance of the reactor world.
@@ -80,8 +85,7 @@ impl Loaded {
     /// # Errors
     /// Another world, a missing grant, a configuration that the module refuses.
     pub fn reactor(&self) -> Result<Reactor, RunError> {
-        let section = &self.section;
-        Ok(Reactor::new(&self.engine, &self.module, &section.limits, &section.grants, &self.config)?)
+        self.instance()
     }
 
     /// An instance of the executor world.
@@ -89,7 +93,17 @@ impl Loaded {
     /// # Errors
     /// Another world, a missing grant, a configuration that the module refuses.
     pub fn executor(&self) -> Result<Executor, RunError> {
+        self.instance()
+    }
+
+    fn instance<I: Instance>(&self) -> Result<I, RunError> {
         let section = &self.section;
-        Ok(Executor::new(&self.engine, &self.module, &section.limits, &section.grants, &self.config)?)
+        Ok(I::make(&self.engine, &self.module, &section.limits, &section.grants, &self.config)?)
+    }
+}
+
+impl From<LoadError> for RunError {
+    fn from(error: LoadError) -> Self {
+        Self::Module(error.to_string())
     }
 }
