@@ -1,27 +1,25 @@
-//! What a journal partition means, by the rule of `core/RECORDS.md` (Validity). Only what is open is kept whole.
+//! What a journal partition holds, for people. Which records are valid is the protocol's rule (`core/RECORDS.md`,
+//! Validity); only what is open is kept whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use unrip_bus::Record;
+use unrip_core::event::command::ExecuteTrade;
+use unrip_core::event::journal::{JournalClaim, JournalEntry};
 use unrip_core::event::result::ResultStatus;
-use unrip_core::{CommandId, Timestamp, Uuid};
+use unrip_core::{CommandId, Envelope, Timestamp, Uuid};
+use unrip_protocol::fold::{Applied, Fact, Head, apply};
+use unrip_protocol::wire::{self, JournalRecord};
 
-use super::journal_record::{ClaimSaid, Said, read};
-use super::recent::Recent;
-
-/// Ended commands and used keys that are remembered per partition, as fingerprints. Claims come within a minute of
-/// their command, so a claim that repeats an older one is not to be expected.
-const ENDED_MAX: usize = 1_000_000;
+use crate::journal_fold::{ENDED_MAX, JournalFold};
 
 /// A partition of the journal, folded so far.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    start: i64,
+    fold: JournalFold,
     fences: BTreeMap<String, FenceHolder>,
     open: BTreeMap<CommandId, OpenClaim>,
-    ended: Recent,
-    keys: Recent,
     /// Ended commands whose results were not seen.
     unpublished: BTreeSet<CommandId>,
     /// The command that is asked about.
@@ -34,11 +32,11 @@ pub struct Journal {
 pub struct FenceHolder {
     /// Offset of the fence.
     pub offset: i64,
-    /// The executor, where its fence is still in the log.
-    pub executor_id: Option<String>,
-    /// Its process.
-    pub incarnation: Option<Uuid>,
-    /// When the broker took the fence.
+    /// `execute.executor_id` of the executor.
+    pub executor_id: String,
+    /// Its process, new with each start.
+    pub incarnation: Uuid,
+    /// When the broker appended the fence.
     pub since: Option<Timestamp>,
 }
 
@@ -47,16 +45,26 @@ pub struct FenceHolder {
 pub struct OpenClaim {
     /// Offset of the claim.
     pub offset: i64,
-    /// When the broker took it.
+    /// When the broker appended it.
     pub claimed_at: Option<Timestamp>,
     /// The venue.
     pub venue: String,
-    /// What it says.
-    pub claim: ClaimSaid,
+    /// What the protocol knows of the command.
+    pub head: Head,
     /// What a fenced executor heard.
     pub evidence: Option<(ResultStatus, String)>,
     /// What a person decided.
     pub decision: Option<Decision>,
+    value: Vec<u8>,
+}
+
+impl OpenClaim {
+    /// The claim and the command in it, read from its record. A valid claim always has them.
+    pub fn details(&self) -> Option<(JournalClaim, Envelope<ExecuteTrade>)> {
+        let Some(JournalEntry::Claim(claim)) = wire::entry(&self.value) else { return None };
+        let command = wire::claimed_command(&claim)?;
+        Some((*claim, command))
+    }
 }
 
 /// A person's decision that counts.
@@ -82,19 +90,17 @@ pub enum Watched {
     Void,
     /// A valid claim: see the open claims.
     Claimed,
-    /// It ended so.
+    /// It ended, with this status and code.
     Ended(ResultStatus, String),
 }
 
 impl Journal {
-    /// Nothing read yet; the log starts at `start`. `watched` is what is asked about, if something is.
-    pub fn new(start: i64, watched: Option<CommandId>) -> Self {
+    /// Nothing read yet. `watched` is the command that is asked about, if one is.
+    pub fn new(watched: Option<CommandId>) -> Self {
         Self {
-            start,
+            fold: JournalFold::new(),
             fences: BTreeMap::new(),
             open: BTreeMap::new(),
-            ended: Recent::new(ENDED_MAX),
-            keys: Recent::new(ENDED_MAX),
             unpublished: BTreeSet::new(),
             watched,
             watched_is: Watched::default(),
@@ -128,92 +134,67 @@ impl Journal {
 
     /// Takes the next record.
     pub fn fold(&mut self, record: &Record) {
-        let (venue, event_id, said) = read(&record.value);
         let at = record.timestamp.millis().map(Timestamp::from_millis);
-        match said {
-            Said::Fence(fence) => {
-                let holder = FenceHolder {
-                    offset: record.offset,
-                    executor_id: Some(fence.executor_id),
-                    incarnation: Some(fence.incarnation),
-                    since: at,
-                };
-                self.fences.insert(venue, holder);
+        let JournalRecord { placed, value, .. } = wire::read(record.offset, record.value.clone());
+        let Ok(applied) = apply(&mut self.fold, &placed);
+        match (applied, placed.fact) {
+            (Applied::Fenced, _) => self.fenced(placed.venue, placed.offset, at, &value),
+            (Applied::ClaimValid, Fact::Claim { head, .. }) => {
+                let (id, offset, venue) = (head.id, placed.offset, placed.venue);
+                let claim = OpenClaim { offset, claimed_at: at, venue, head, evidence: None, decision: None, value };
+                self.open.insert(id, claim);
+                self.watch(id, Watched::Claimed);
             }
-            Said::Claim(claim) => self.claim(record.offset, at, venue, *claim),
-            Said::Outcome(said) if self.holds_fence(&venue, said.fence_offset) => {
-                self.end(said.command_id, said.status, said.result_code);
+            (Applied::ClaimInvalid(_), Fact::Claim { head, .. }) if self.watched_is == Watched::Unknown => {
+                self.watch(head.id, Watched::Void);
             }
-            Said::Evidence(said) => {
-                if let Some(open) = self.open.get_mut(&said.command_id) {
-                    open.evidence.get_or_insert((said.status, said.result_code));
+            (Applied::OutcomeValid, Fact::Outcome { head, status, .. }) => {
+                self.unpublished.insert(head.id);
+                if self.unpublished.len() > ENDED_MAX {
+                    self.unpublished.pop_first();
+                }
+                self.end(head.id, status, &value);
+            }
+            // Its result is published; the topic may have dropped it by age.
+            (Applied::SeedValid, Fact::Seed { head, status, .. }) => self.end(head.id, status, &value),
+            (Applied::EvidenceNoted, Fact::Evidence { id }) => {
+                if let (Some(open), Some(JournalEntry::Evidence(said))) = (self.open.get_mut(&id), wire::entry(&value))
+                {
+                    open.evidence = Some((said.status, said.result_code));
                 }
             }
-            Said::Decision(said) => {
-                let (status, decided_by, reason) = (said.status, said.decided_by, said.reason);
-                if let Some(open) = self.open.get_mut(&said.command_id) {
-                    open.decision.get_or_insert(Decision { event_id, status, decided_by, reason });
+            (Applied::DecisionNoted, Fact::Decision { id }) => {
+                if let (Some(open), Some(JournalEntry::Decision(said))) = (self.open.get_mut(&id), wire::entry(&value))
+                {
+                    let (event_id, status) = (placed.event_id, said.status);
+                    let (decided_by, reason) = (said.decided_by, said.reason);
+                    open.decision = Some(Decision { event_id, status, decided_by, reason });
                 }
             }
-            Said::Seed(seed) if self.holds_fence(&venue, seed.fence_offset) && !self.holds(&seed.command_id) => {
-                if seed.claimed {
-                    self.keys.add(&seed.idempotency_key);
-                }
-                self.end(seed.command_id, seed.status, "seeded".to_owned());
-                // Its result is published; the topic may have dropped it by age.
-                self.unpublished.remove(&seed.command_id);
-            }
-            Said::Outcome(_) | Said::Seed(_) | Said::Nothing => {}
+            _ => {}
         }
     }
 
-    fn claim(&mut self, offset: i64, claimed_at: Option<Timestamp>, venue: String, claim: ClaimSaid) {
-        let id = claim.command_id;
-        let key = &claim.command.payload.idempotency_key;
-        let valid = self.holds_fence(&venue, claim.fence_offset) && !self.holds(&id) && !self.keys.has(key);
-        if valid {
-            self.keys.add(key);
-            self.open.insert(id, OpenClaim { offset, claimed_at, venue, claim, evidence: None, decision: None });
-        }
-        if self.watched == Some(id) {
-            match (valid, &self.watched_is) {
-                (true, _) => self.watched_is = Watched::Claimed,
-                (false, Watched::Unknown) => self.watched_is = Watched::Void,
-                (false, _) => {}
-            }
-        }
+    fn fenced(&mut self, venue: String, offset: i64, since: Option<Timestamp>, value: &[u8]) {
+        let Some(JournalEntry::Fence(fence)) = wire::entry(value) else { return };
+        let (executor_id, incarnation) = (fence.executor_id, fence.incarnation);
+        self.fences.insert(venue, FenceHolder { offset, executor_id, incarnation, since });
     }
 
-    fn end(&mut self, id: CommandId, status: ResultStatus, code: String) {
-        if self.ended.has(&id) {
-            return;
-        }
+    fn end(&mut self, id: CommandId, status: ResultStatus, value: &[u8]) {
         self.open.remove(&id);
-        self.ended.add(&id);
-        self.unpublished.insert(id);
-        if self.unpublished.len() > ENDED_MAX {
-            self.unpublished.pop_first();
-        }
         if self.watched == Some(id) {
+            let code = match wire::entry(value) {
+                Some(JournalEntry::Outcome(outcome)) => outcome.result_code,
+                _ => "seeded".to_owned(),
+            };
             self.watched_is = Watched::Ended(status, code);
         }
     }
 
-    fn holds(&self, id: &CommandId) -> bool {
-        self.open.contains_key(id) || self.ended.has(id)
-    }
-
-    /// Whether the fence is the newest of its venue. One that the log has dropped by age is known by its offset alone.
-    fn holds_fence(&mut self, venue: &str, fence_offset: i64) -> bool {
-        match self.fences.get(venue) {
-            Some(known) if known.offset == fence_offset => true,
-            Some(known) if known.offset > fence_offset || fence_offset >= self.start => false,
-            None if fence_offset >= self.start => false,
-            Some(_) | None => {
-                let dropped = FenceHolder { offset: fence_offset, executor_id: None, incarnation: None, since: None };
-                self.fences.insert(venue.to_owned(), dropped);
-                true
-            }
+    fn watch(&mut self, id: CommandId, is: Watched) {
+        if self.watched == Some(id) {
+            self.watched_is = is;
         }
     }
 }

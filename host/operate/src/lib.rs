@@ -1,13 +1,13 @@
 //! The operator's commands: the kill switch, what is going on, and a person's decision about a command in doubt.
 //!
-//! They read and write the log and nothing else; executors need not run for it. What the journal means is read here by
-//! the rule of `core/RECORDS.md` (Validity), on its own: this room does not know the executor's code.
+//! They read and write the log and nothing else; executors need not run for it. Which journal records are valid is decided
+//! by the protocol's rule. This room does not know the executor's code, its state, or any venue's protocol.
 
 pub mod args;
 pub mod error;
 pub mod groups;
+mod journal_fold;
 pub mod journal_reading;
-pub mod journal_record;
 pub mod journal_start;
 pub mod mode;
 pub mod modes;
@@ -19,6 +19,7 @@ pub mod resolve_text;
 pub mod say;
 pub mod scope;
 pub mod status;
+pub mod status_report;
 pub mod status_text;
 pub mod topics;
 pub mod values;

@@ -85,8 +85,8 @@ async fn pass_marks(bus: &BusConfig, topic: &str, left: &mut BTreeMap<i32, (i64,
 ///
 /// # Errors
 /// As [`bounds`] and [`each`].
-pub async fn journal(bus: &BusConfig, mut take: impl FnMut(&Bounds, &Record)) -> Result<Bounds, Error> {
+pub async fn journal(bus: &BusConfig, take: impl FnMut(&Record)) -> Result<Bounds, Error> {
     let bounds = bounds(bus, topic::JOURNAL).await?;
-    each(bus, topic::JOURNAL, &bounds, |record| take(&bounds, record)).await?;
+    each(bus, topic::JOURNAL, &bounds, take).await?;
     Ok(bounds)
 }

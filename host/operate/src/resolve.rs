@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use unrip_bus::{BusConfig, Isolation, LogReader, Outgoing, Producer, ProducerOptions, Record};
-use unrip_core::event::journal::JournalDecision;
+use unrip_core::event::command::ExecuteTrade;
+use unrip_core::event::journal::{JournalClaim, JournalDecision};
 use unrip_core::event::result::TradeResult;
 use unrip_core::{CommandId, Envelope, Timestamp, topic};
 use unrip_protocol::decision::{CLOCK_SKEW_MS_LIMIT, may_be_negative, negative_allowed_after};
@@ -36,6 +37,13 @@ struct Doubt {
     results_end: i64,
 }
 
+impl Doubt {
+    fn details(&self) -> Result<(JournalClaim, Envelope<ExecuteTrade>), Error> {
+        let unreadable = || Error::Software(format!("{}: its claim is valid and cannot be read", self.open.head.id));
+        self.open.details().ok_or_else(unreadable)
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -44,16 +52,17 @@ pub async fn run(args: &ResolveArgs) -> Result<u8, Error> {
     let bus = args.bus.bus()?;
     let (by, reason) = (who_must_be_known(args.by.as_deref())?, reason(&args.reason)?);
     let doubt = find(&bus, args.command_id).await?;
-    print(&resolve_text::claim(doubt.partition, &doubt.open));
+    let (claim, command) = doubt.details()?;
+    print(&resolve_text::claim(doubt.partition, &doubt.open, &claim, &command));
     may_be_decided(&doubt.open, args.status, SystemClock.now())?;
     let status = args.status.status();
     let decision = match &doubt.open.decision {
         // Typed again: what is still missing is the result.
-        Some(standing) if standing.status == status => {
-            print(&format!("{} has decided so already: {}", standing.decided_by, standing.reason));
+        Some(earlier) if earlier.status == status => {
+            print(&format!("{} has decided so already: {}", earlier.decided_by, earlier.reason));
             doubt.journal_end
         }
-        Some(standing) => return Err(Error::Refused(resolve_text::decided_otherwise(args.command_id, standing))),
+        Some(earlier) => return Err(Error::Refused(resolve_text::decided_otherwise(args.command_id, earlier))),
         None => {
             confirm(args)?;
             let payload = JournalDecision { command_id: args.command_id, status, decided_by: by, reason };
@@ -67,10 +76,8 @@ pub async fn run(args: &ResolveArgs) -> Result<u8, Error> {
 async fn find(bus: &BusConfig, id: CommandId) -> Result<Doubt, Error> {
     let results = reading::bounds(bus, topic::TRADE_RESULT).await?;
     let mut journals = std::collections::BTreeMap::new();
-    let bounds = reading::journal(bus, |bounds, record| {
-        let start = bounds.get(&record.partition).map_or(0, |(start, _)| *start);
-        let fresh = || Journal::new(start, Some(id));
-        journals.entry(record.partition).or_insert_with(fresh).fold(record);
+    let bounds = reading::journal(bus, |record| {
+        journals.entry(record.partition).or_insert_with(|| Journal::new(Some(id))).fold(record);
     })
     .await?;
     let held = |journal: &Journal| *journal.watched() == Watched::Claimed;
@@ -89,12 +96,12 @@ async fn find(bus: &BusConfig, id: CommandId) -> Result<Doubt, Error> {
 
 /// Whether this decision can be true as things stand.
 fn may_be_decided(open: &OpenClaim, decided: Decided, now: Timestamp) -> Result<(), Error> {
-    let id = open.claim.command_id;
+    let id = open.head.id;
     if let Some((status, code)) = &open.evidence {
         return Err(Error::Refused(resolve_text::evidence(id, *status, code)));
     }
     // The owner's clock_skew_ms_max is not known here: no executor waits longer than this.
-    let (deadline, skew_ms) = (open.claim.deadline, CLOCK_SKEW_MS_LIMIT);
+    let (deadline, skew_ms) = (open.head.deadline, CLOCK_SKEW_MS_LIMIT);
     if decided.is_negative() && !may_be_negative(deadline, skew_ms, now) {
         let from = negative_allowed_after(deadline, skew_ms);
         return Err(Error::Refused(resolve_text::too_early(id, deadline, from)));
@@ -125,7 +132,7 @@ fn confirm(args: &ResolveArgs) -> Result<(), Error> {
 async fn append(bus: &BusConfig, doubt: &Doubt, payload: JournalDecision) -> Result<i64, Error> {
     let (now, ids) = (SystemClock.now(), Ids::random());
     let (id, status) = (payload.command_id, payload.status);
-    let command = &doubt.open.claim.command;
+    let (_, command) = doubt.details()?;
     let mut envelope = Envelope::root(ids.uuid_v7(now), &doubt.open.venue, "unrip/resolve", now, payload);
     envelope.causation_id = Some(command.event_id);
     envelope.correlation_id = command.correlation_id;

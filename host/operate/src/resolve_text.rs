@@ -2,20 +2,23 @@
 
 use std::time::Duration;
 
+use unrip_core::event::command::ExecuteTrade;
+use unrip_core::event::journal::JournalClaim;
 use unrip_core::event::result::{ResultStatus, TradeResult};
-use unrip_core::{CommandId, Timestamp};
+use unrip_core::{CommandId, Envelope, Timestamp};
 
 use super::args::Decided;
 use super::journal_reading::{Decision, OpenClaim, Watched};
 
 /// The claim that is decided about.
-pub fn claim(partition: i32, open: &OpenClaim) -> String {
-    let (claim, command) = (&open.claim, &open.claim.command.payload);
+pub fn claim(partition: i32, open: &OpenClaim, claim: &JournalClaim, command: &Envelope<ExecuteTrade>) -> String {
+    let command = &command.payload;
+    let action = serde_json::to_string(&command.action).unwrap_or_default();
     let at = open.claimed_at.map_or_else(|| "?".to_owned(), |at| at.to_string());
     format!(
         "command   {} of strategy {}\n\
          venue     {}, account {}, reference {}\n\
-         action    {}\n\
+         action    {action}\n\
          claimed   at {at}, partition {partition}, offset {}\n\
          digest    {}\n\
          deadline  {}",
@@ -24,7 +27,6 @@ pub fn claim(partition: i32, open: &OpenClaim) -> String {
         open.venue,
         command.account,
         command.venue_ref,
-        command.action,
         open.offset,
         claim.action_digest,
         claim.deadline,
@@ -59,12 +61,12 @@ pub fn too_early(id: CommandId, deadline: Timestamp, from: Timestamp) -> String 
     )
 }
 
-/// Somebody has decided something else.
-pub fn decided_otherwise(id: CommandId, standing: &Decision) -> String {
-    let Decision { decided_by, reason, .. } = standing;
+/// An earlier decision says something else.
+pub fn decided_otherwise(id: CommandId, earlier: &Decision) -> String {
+    let Decision { decided_by, reason, .. } = earlier;
     format!(
         "{id}: refused, {decided_by} has decided already that it is {} ({reason}); the first decision counts",
-        standing.status.as_str()
+        earlier.status.as_str()
     )
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use unrip_core::Timestamp;
 
 use super::groups::GroupState;
-use super::status::{ClaimState, PartitionState, Status};
+use super::status_report::{ClaimState, PartitionState, Status};
 
 /// Open claims shown per partition; `--json` lists more.
 const SHOWN_MAX: usize = 10;
@@ -43,8 +43,7 @@ fn partition_text(text: &mut String, partition: &PartitionState, now: Timestamp)
         partition.partition
     );
     for (venue, fence) in &partition.fences {
-        let executor = fence.executor_id.as_deref().unwrap_or("an executor whose fence was deleted by age");
-        let incarnation = fence.incarnation.map_or_else(|| "?".to_owned(), |id| id.to_string());
+        let (executor, incarnation) = (&fence.executor_id, fence.incarnation);
         let since = fence.since.map_or_else(|| "?".to_owned(), |since| since.to_string());
         let _ = writeln!(text, "  {venue} held by {executor} ({incarnation}) since {since}");
     }
