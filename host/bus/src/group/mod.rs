@@ -146,6 +146,29 @@ pub struct RevokeGuard {
 /// A member of a group: cooperative-sticky, with offsets committed only by [`GroupConsumer::commit`].
 ///
 /// Dropping it leaves the group too, without waiting for that.
+///
+/// ```no_run
+/// use unrip_bus::{BusConfig, Error, GroupConsumer, GroupEvent, GroupOptions};
+///
+/// # async fn example() -> Result<(), Error> {
+/// let bus = BusConfig::at("127.0.0.1:9092");
+/// let options = GroupOptions::new("normalize.a-venue", vec!["raw.a_venue.quote".to_owned()]);
+/// let mut member = GroupConsumer::join(&bus, options)?;
+/// loop {
+///     match member.next().await {
+///         GroupEvent::Records(records) => {
+///             // Write every output first, and commit once all are acknowledged.
+///             let next = records.iter().map(|record| (record.topic.clone(), record.partition, record.offset + 1));
+///             member.commit(next.collect()).await?;
+///         }
+///         GroupEvent::Revoked { guard, .. } => drop(guard),
+///         GroupEvent::Gap { topic, partition, from, to } => println!("{topic}/{partition}: {from}..{to} are lost"),
+///         GroupEvent::Failed(error) if error.is_fatal() => return Err(error),
+///         GroupEvent::Failed(_) | GroupEvent::Assigned(_) => {}
+///     }
+/// }
+/// # }
+/// ```
 pub struct GroupConsumer {
     consumer: Arc<BaseConsumer<Membership>>,
     events: mpsc::Receiver<GroupEvent>,
