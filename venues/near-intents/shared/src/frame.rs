@@ -9,7 +9,7 @@
 use serde::Deserialize;
 
 use crate::excerpt;
-use crate::loose::{Scalar, object};
+use crate::loose::{self, Scalar, object};
 
 object!(
     /// As much of a frame as sorting needs.
@@ -228,9 +228,9 @@ pub fn details(bytes: &[u8], shape: Shape) -> Result<Details, String> {
     }
 }
 
-fn read<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, String> {
+fn read<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
-    serde_json::from_str(text).map_err(|error| format!("not JSON: {}", excerpt(&error.to_string())))
+    loose::read(text).map_err(|error| format!("not JSON: {}", excerpt(&error.to_string())))
 }
 
 fn try_sort(bytes: &[u8]) -> Result<Sorted, String> {

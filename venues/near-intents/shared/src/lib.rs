@@ -21,6 +21,7 @@ pub mod react;
 pub mod relay;
 pub mod resolve;
 pub mod rpc;
+mod soften;
 
 /// The venue's id.
 pub const VENUE: &str = "near-intents";

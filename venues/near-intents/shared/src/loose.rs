@@ -1,10 +1,12 @@
 //! Tolerant reading of JSON: known members are read whatever their type, all else is skipped unread.
 //!
 //! Skipping costs no stack and looks at no number's size, so neither a deeply nested member nor `1e999` nor a
-//! repeated key in a part that nobody needs makes a frame unreadable. Of a repeated key the last one counts.
+//! repeated key in a part that is not needed makes a frame unreadable. Of a repeated key the last one counts. What JSON
+//! allows and Rust cannot hold (half a surrogate pair, also in a key; `1e999` in a known member) is read as such.
 
 use std::fmt;
 
+use crate::soften::{HALF_PAIR, soften};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A member's value. Objects and arrays are only noted.
@@ -25,6 +27,8 @@ pub enum Scalar {
     Float(f64),
     /// A string.
     Text(String),
+    /// A string with half a surrogate pair in it: an id must not be made of it, it would be another one.
+    HalfPair,
     /// An array or an object.
     Compound,
 }
@@ -36,6 +40,11 @@ impl Scalar {
             Self::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// A string as it was read.
+    pub(crate) fn of_text(text: &str) -> Self {
+        if text.contains(HALF_PAIR) { Self::HalfPair } else { Self::Text(text.to_owned()) }
     }
 
     /// Whether nothing is said: the member is missing or `null`.
@@ -63,6 +72,7 @@ impl Scalar {
             Self::Unsigned(_) | Self::Float(_) => "a number",
             Self::Negative(_) => "a negative number",
             Self::Text(_) => "a string",
+            Self::HalfPair => "a string with half a surrogate pair",
             Self::Compound => "an array or object",
         }
     }
@@ -72,6 +82,11 @@ impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ScalarVisitor)
     }
+}
+
+/// Reads JSON as it is or, where only what Rust cannot hold is in the way, without that.
+pub(crate) fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_str(text).or_else(|error| serde_json::from_str(&soften(text)).map_err(|_| error))
 }
 
 struct ScalarVisitor;
@@ -100,7 +115,7 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
-        Ok(Scalar::Text(value.to_owned()))
+        Ok(Scalar::of_text(value))
     }
 
     fn visit_unit<E>(self) -> Result<Scalar, E> {
@@ -168,7 +183,7 @@ macro_rules! object {
                         Ok($name { scalar: Scalar::Float(value), ..$name::default() })
                     }
                     fn visit_str<E>(self, value: &str) -> Result<$name, E> {
-                        Ok($name { scalar: Scalar::Text(value.to_owned()), ..$name::default() })
+                        Ok($name { scalar: Scalar::of_text(value), ..$name::default() })
                     }
                     fn visit_unit<E>(self) -> Result<$name, E> {
                         Ok($name { scalar: Scalar::Null, ..$name::default() })
@@ -199,7 +214,7 @@ mod tests {
     );
 
     fn read(text: &str) -> Probe {
-        serde_json::from_str(text).unwrap()
+        super::read(text).unwrap()
     }
 
     #[test]
@@ -228,5 +243,13 @@ mod tests {
         for scalar in [Scalar::Float(0.5), Scalar::Float(-1.0), Scalar::Float(1e300), Scalar::Text("5".into())] {
             assert_eq!(scalar.whole(), None, "{scalar:?}");
         }
+    }
+
+    #[test]
+    fn reads_around_half_pairs_and_numbers_beyond_a_double() {
+        let probe = read(r#"{"\ud800":1,"a":"q","inner":{"b":"\udc00"},"x":"\ud800"}"#);
+        assert_eq!((probe.a.text(), &probe.inner.b), (Some("q"), &Scalar::HalfPair));
+        assert_eq!(read(r#"{"a":1e999}"#).a.whole(), None);
+        assert!(super::read::<Probe>("{\"a\":").is_err());
     }
 }

@@ -174,3 +174,35 @@ proptest! {
         prop_assert!(spread.amount_in(amount) >= plain.amount_in(amount));
     }
 }
+
+#[test]
+fn whatever_stands_beside_three_good_ids_it_is_a_raw_event() {
+    let long_id = "q".repeat(1_100);
+    let beside = [
+        r#""\ud800":1"#,
+        r#""note":"\udc00""#,
+        r#""quote_hash":"\ud800""#,
+        r#""quote_hash":1e999"#,
+        r#""metadata":{"partner_id":"\udbff\u0061","\ud800":{"\ud800":[-1e999]}}"#,
+        r#""exact_amount_in":1e999"#,
+    ];
+    for (id, beside) in beside.iter().map(|beside| ("q", *beside)).chain([(long_id.as_str(), r#""a":1"#)]) {
+        let fields = format!(
+            r#"{{{beside},"quote_id":"{id}","defuse_asset_identifier_in":"a","defuse_asset_identifier_out":"b"}}"#
+        );
+        for frame in [
+            format!(r#"{{"method":"event","params":{{"data":{fields}}},"\udfff":null}}"#),
+            format!(r#"{{"method":"subscribe","params":{fields}}}"#),
+        ] {
+            let mut ingestor = Ingestor::new(Config::read("{}").unwrap());
+            let effects = ingestor.handle(&Event::Frame(frame.as_bytes()), 0);
+            assert_eq!(effects, [Effect::Emit { stream: QUOTE, key: id.to_owned() }], "{frame}");
+            through_everything(frame.as_bytes());
+        }
+    }
+    // An id that is half a pair is not an id: it would be another one.
+    let frame = r#"{"method":"event","params":{"data":{"quote_id":"\ud800","defuse_asset_identifier_in":"a",
+        "defuse_asset_identifier_out":"b"}}}"#;
+    let effects = Ingestor::new(Config::read("{}").unwrap()).handle(&Event::Frame(frame.as_bytes()), 0);
+    assert!(matches!(effects.as_slice(), [Effect::Unrecognised(_)]), "{effects:?}");
+}
