@@ -9,6 +9,9 @@ use unrip_service::config::{CredentialSlots, Endpoints, ModuleSection, ServiceSe
 /// The largest `frame_bytes_max`: in base64 and with its envelope it still fits a record.
 const FRAME_BYTES_LIMIT: usize = MESSAGE_BYTES_MAX as usize / 2;
 
+/// The largest `connections_max`: each connection may hold a message of 16 MiB.
+const CONNECTIONS_LIMIT: usize = 256;
+
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,10 +41,14 @@ pub struct IngestSection {
     /// A longer frame becomes a dead letter with its beginning, length and hash.
     #[serde(default = "frame_bytes_max")]
     pub frame_bytes_max: usize,
+    /// Websockets that the module may keep at once; asking for more is its fault.
+    #[serde(default = "connections_max")]
+    pub connections_max: usize,
     /// How long to wait at the end for the broker to acknowledge what was read.
     #[serde(default = "flush_timeout_ms")]
     pub flush_timeout_ms: u64,
-    /// After a module's fault its connections open anew after so long; it doubles with each fault that follows soon.
+    /// When faults of the module follow each other, the connection that brought them is closed for this long; it doubles
+    /// with each further one.
     #[serde(default = "fault_wait_min_ms")]
     pub fault_wait_min_ms: u64,
     /// The longest such wait.
@@ -51,6 +58,10 @@ pub struct IngestSection {
 
 fn frame_bytes_max() -> usize {
     524_288
+}
+
+fn connections_max() -> usize {
+    16
 }
 
 fn flush_timeout_ms() -> u64 {
@@ -81,6 +92,9 @@ impl RoleConfig for IngestConfig {
         }
         if ingest.frame_bytes_max == 0 || ingest.frame_bytes_max > FRAME_BYTES_LIMIT {
             return Err(format!("`ingest.frame_bytes_max` must be between 1 and {FRAME_BYTES_LIMIT}"));
+        }
+        if ingest.connections_max == 0 || ingest.connections_max > CONNECTIONS_LIMIT {
+            return Err(format!("`ingest.connections_max` must be between 1 and {CONNECTIONS_LIMIT}"));
         }
         let grants = &self.module.grants;
         for name in grants.websocket.iter().chain(&grants.http) {
@@ -129,6 +143,7 @@ mod tests {
         for (from, to, expected) in [
             ("[\"quote\"]", "[]", "`ingest.streams` is empty"),
             ("[\"quote\"]", "[\"quote\"]\nframe_bytes_max = 0", "between 1 and"),
+            ("[\"quote\"]", "[\"quote\"]\nconnections_max = 0", "`ingest.connections_max` must be"),
             ("[\"quote\"]", "[\"quote\"]\nframe_bytes_maxx = 1", "`ingest.frame_bytes_maxx`: unknown field"),
             ("websocket = [\"ws\"]", "websocket = [\"wss\"]", "[endpoints.wss]"),
             ("websocket = [\"ws\"]", "credential = [\"token\"]", "[credentials.token]"),

@@ -9,6 +9,7 @@ mod faults;
 mod metrics;
 mod module;
 mod outbox;
+mod received;
 mod records;
 mod service;
 mod timers;

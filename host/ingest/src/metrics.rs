@@ -19,6 +19,8 @@ pub(crate) struct Metrics {
     pub(crate) connects: Counter,
     /// Attempts to connect that failed.
     pub(crate) refused: Counter,
+    /// Connections that closed, by cause.
+    pub(crate) closed: CounterBy,
     /// Connections that are open.
     pub(crate) open: Gauge,
     /// Failed calls of the module.
@@ -39,6 +41,7 @@ impl Metrics {
             dead: registry.counter_by("unrip_dead_letters_total", "Dead letters, by reason.", "reason"),
             connects: registry.counter("unrip_connections_opened_total", "Websockets that opened."),
             refused: registry.counter("unrip_connections_refused_total", "Attempts to open a websocket that failed."),
+            closed: registry.counter_by("unrip_connections_closed_total", "Websockets that closed.", "cause"),
             open: registry.gauge("unrip_open_connections", "Websockets that are open."),
             faults: registry.counter_by("unrip_module_faults_total", "Failed calls of the module, by kind.", "kind"),
         }

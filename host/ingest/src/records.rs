@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use unrip_bus::Outgoing;
 use unrip_core::event::raw::RawFrame;
-use unrip_core::{Envelope, ModuleRef, Timestamp, id, topic};
+use unrip_core::{Envelope, ModuleRef, Timestamp, id, text, topic};
 use unrip_engine::ingestor::RawRecord;
 use unrip_service::Clock;
 use unrip_service::dead_letter::{self, DeadFrame, FRAME_BYTES_KEPT, Reason};
@@ -13,8 +13,13 @@ use unrip_service::metrics::CounterBy;
 
 /// Reason code of what the broker does not take.
 const REFUSED: &str = "refused_by_bus";
-/// The longest key or source that a module may give, in bytes: far above any id, far below a record's limit.
+/// The longest key or source of a raw event, in bytes: far above any id, far below a record's limit. They come from what
+/// a venue sent, so a longer one is not the module's fault: the key becomes its hash, the source is cut.
 const NAME_BYTES_MAX: usize = 1_024;
+/// Raw events that a module may make of one frame or response.
+const RECORDS_PER_FRAME_MAX: usize = 256;
+/// Bytes that these may have in all: each of them holds the whole frame.
+const RECORD_BYTES_PER_FRAME_MAX: usize = 16 * 1_024 * 1_024;
 
 /// Something received, and where it stood.
 #[derive(Clone, Debug)]
@@ -40,21 +45,28 @@ pub(crate) struct Maker {
 }
 
 impl Maker {
-    /// The raw events that a frame holds. The error says how the module broke its contract.
-    pub(crate) fn raw(
-        &self,
-        received: &Received<'_>,
-        records: &[RawRecord],
-        module: &ModuleRef,
-        now: Timestamp,
-    ) -> Result<Vec<Outgoing>, String> {
+    /// Whether a module may make these records of a frame. The error says how it broke its contract.
+    pub(crate) fn check(&self, received: &Received<'_>, records: &[RawRecord]) -> Result<(), String> {
         if records.is_empty() {
             return Err("it emitted an empty list: neither event nor chatter nor unrecognised".to_owned());
         }
-        records.iter().map(|record| self.raw_event(received, record, module, now)).collect()
+        let (number, bytes) = (records.len(), records.len().saturating_mul(received.bytes.len()));
+        if number > RECORDS_PER_FRAME_MAX {
+            return Err(format!("it emitted {number} records of one frame: more than {RECORDS_PER_FRAME_MAX}"));
+        }
+        if number > 1 && bytes > RECORD_BYTES_PER_FRAME_MAX {
+            return Err(format!(
+                "it emitted {number} records of one frame, {bytes} bytes in all: more than {RECORD_BYTES_PER_FRAME_MAX}"
+            ));
+        }
+        match records.iter().find(|record| !self.streams.contains(&record.stream)) {
+            Some(record) => Err(format!("it emitted stream `{}`, which is not in ingest.streams", record.stream)),
+            None => Ok(()),
+        }
     }
 
-    fn raw_event(
+    /// One raw event of a frame.
+    pub(crate) fn raw(
         &self,
         received: &Received<'_>,
         record: &RawRecord,
@@ -62,12 +74,7 @@ impl Maker {
         now: Timestamp,
     ) -> Result<Outgoing, String> {
         let RawRecord { stream, key, source, reset } = record;
-        if !self.streams.contains(stream) {
-            return Err(format!("it emitted stream `{stream}`, which is not in ingest.streams"));
-        }
-        if key.len() > NAME_BYTES_MAX || source.len() > NAME_BYTES_MAX {
-            return Err(format!("its key or source is longer than {NAME_BYTES_MAX} bytes"));
-        }
+        let source = text::cut(source, NAME_BYTES_MAX);
         let payload = RawFrame {
             stream: stream.clone(),
             connection_id: received.connection_id.to_string(),
@@ -82,7 +89,7 @@ impl Maker {
         Ok(Outgoing {
             topic: topic::raw(&self.venue, stream),
             partition: None,
-            key: key.clone().into_bytes(),
+            key: bounded(key).into_bytes(),
             headers: envelope.headers(self.ids.trace()),
             value: envelope.encode().map_err(|error| format!("the event cannot be encoded: {error}"))?,
         })
@@ -100,6 +107,11 @@ impl Maker {
         };
         dead_letter::from_frame(&frame, reason, now, &self.ids)
     }
+}
+
+/// A key that a record can have: the same one for the same id, however long that is.
+fn bounded(key: &str) -> String {
+    if key.len() <= NAME_BYTES_MAX { key.to_owned() } else { format!("sha256:{}", id::sha256_hex(key.as_bytes())) }
 }
 
 /// Makes dead letters of raw events that the broker refuses for good (its topic takes smaller records only).
@@ -161,8 +173,9 @@ mod tests {
     #[test]
     fn makes_raw_events_as_records_md_says() {
         let bytes = b"{\"quote_id\": \"q-1\"} ";
-        let made = maker().raw(&received(bytes), &[record("quote", "q-1")], &module(), NOW).unwrap();
-        let [outgoing] = made.as_slice() else { panic!("{made:?}") };
+        let made = record("quote", "q-1");
+        maker().check(&received(bytes), std::slice::from_ref(&made)).unwrap();
+        let outgoing = maker().raw(&received(bytes), &made, &module(), NOW).unwrap();
         assert_eq!((outgoing.topic.as_str(), outgoing.key.as_slice()), ("raw.a_venue.quote", &b"q-1"[..]));
         assert_eq!(outgoing.partition, None);
         let envelope: Envelope<RawFrame> = Envelope::decode(&outgoing.value).unwrap();
@@ -178,14 +191,34 @@ mod tests {
 
     #[test]
     fn refuses_what_breaks_the_contract() {
-        let long = "k".repeat(NAME_BYTES_MAX + 1);
-        for (records, expected) in [
-            (vec![], "an empty list"),
-            (vec![record("book", "k")], "stream `book`"),
-            (vec![record("quote", "k"), record("quote", &long)], "longer than"),
+        let (small, big) = (b"{}".to_vec(), vec![b'x'; RECORD_BYTES_PER_FRAME_MAX / 8]);
+        let many = |number| vec![record("quote", "k"); number];
+        for (bytes, records, expected) in [
+            (&small, vec![], "an empty list"),
+            (&small, vec![record("book", "k")], "stream `book`"),
+            (&small, vec![record("quote", "k"), record("book", "k")], "stream `book`"),
+            (&small, many(RECORDS_PER_FRAME_MAX + 1), "more than 256"),
+            (&small, many(100_000), "more than 256"),
+            (&big, many(9), "bytes in all"),
         ] {
-            let error = maker().raw(&received(b"{}"), &records, &module(), NOW).unwrap_err();
+            let error = maker().check(&received(bytes), &records).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
+        assert_eq!(maker().check(&received(&small), &many(RECORDS_PER_FRAME_MAX)), Ok(()));
+        assert_eq!(maker().check(&received(&big), &many(8)), Ok(()));
+    }
+
+    #[test]
+    fn bounds_long_keys_and_sources_without_losing_the_event() {
+        let long =
+            |end: &str| RawRecord { source: "\u{fc}".repeat(2_000), ..record("quote", &("k".repeat(1_100) + end)) };
+        let made = |end: &str| maker().raw(&received(b"{}"), &long(end), &module(), NOW).unwrap();
+        let (one, same, other) = (made("1"), made("1"), made("2"));
+        assert!(one.key.len() <= NAME_BYTES_MAX && one.key.starts_with(b"sha256:"), "{:?}", one.key);
+        assert_eq!(one.key, same.key);
+        assert_ne!(one.key, other.key);
+        let envelope: Envelope<RawFrame> = Envelope::decode(&one.value).unwrap();
+        assert!(envelope.source.len() <= NAME_BYTES_MAX, "{}", envelope.source.len());
+        assert_eq!(envelope.raw_bytes().unwrap().unwrap(), b"{}");
     }
 }

@@ -1,34 +1,30 @@
 //! The loop: one event after another goes to the module, and what it wants is done.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use unrip_core::Timestamp;
-use unrip_engine::ingestor::{Effect, Event, Frame as FrameEvent};
+use unrip_engine::ingestor::{Effect, Event};
 use unrip_engine::{Fault, FaultKind};
 use unrip_service::BusWatch;
-use unrip_service::dead_letter::Reason;
-use unrip_service::net::ws::{self, CutFrame, Frame};
-use unrip_service::net::{HttpResponse, Message};
 use unrip_service::{Condition, Context, RunError};
 
 use crate::config::{IngestConfig, IngestSection};
-use crate::connections::{Connections, Input};
+use crate::connections::{Connections, Input, Opened};
 use crate::faults::Faults;
 use crate::metrics::Metrics;
 use crate::module::Module;
 use crate::outbox::Outbox;
-use crate::records::{Bury, Maker, Received};
+use crate::records::{Bury, Maker};
 use crate::timers::Timers;
 
-/// How long what was read before the end may take to be worked through.
+/// Kind of a fault that is not a trap: the module asked for what it may not have.
+pub(crate) const CONTRACT: &str = "contract";
+/// How long what was read before the end may take to be processed.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Reason code of a frame on which the module failed.
-const MODULE_FAULT: &str = "module_fault";
-/// Reason code of a frame that the module does not know.
-const UNRECOGNISED: &str = "unrecognised";
 
 /// Runs until the context's token is cancelled: then what was read is written and acknowledged.
 ///
@@ -57,9 +53,24 @@ pub async fn run(config: IngestConfig, context: Context) -> Result<(), RunError>
     let ingest = config.ingest;
     let timers = Timers::default();
     let responses = (http_id, 0);
-    Service { ingest, context, module, maker, outbox, connections, timers, metrics, connected, faults, responses }
-        .go(inputs)
-        .await
+    let (pending, last_now) = (VecDeque::new(), Timestamp::from_micros(0));
+    Service {
+        ingest,
+        context,
+        module,
+        maker,
+        outbox,
+        connections,
+        timers,
+        metrics,
+        connected,
+        faults,
+        responses,
+        pending,
+        last_now,
+    }
+    .go(inputs)
+    .await
 }
 
 fn check_venue(config: &IngestConfig, module: &Module) -> Result<(), RunError> {
@@ -74,38 +85,51 @@ fn check_venue(config: &IngestConfig, module: &Module) -> Result<(), RunError> {
     Ok(())
 }
 
-struct Service {
-    ingest: IngestSection,
-    context: Context,
-    module: Module,
-    maker: Maker,
-    outbox: Outbox,
-    connections: Connections,
-    timers: Timers,
-    metrics: Metrics,
-    connected: Condition,
+pub(crate) struct Service {
+    pub(crate) ingest: IngestSection,
+    pub(crate) context: Context,
+    pub(crate) module: Module,
+    pub(crate) maker: Maker,
+    pub(crate) outbox: Outbox,
+    pub(crate) connections: Connections,
+    pub(crate) timers: Timers,
+    pub(crate) metrics: Metrics,
+    pub(crate) connected: Condition,
     faults: Faults,
     /// HTTP responses count as one connection: its id and the next number.
-    responses: (Arc<str>, u64),
+    pub(crate) responses: (Arc<str>, u64),
+    /// Events that the host itself owes the module: connections that its new instance adopted.
+    pending: VecDeque<Event>,
+    /// The latest time that the module was given.
+    last_now: Timestamp,
 }
 
 impl Service {
     async fn go(mut self, mut inputs: mpsc::Receiver<Input>) -> Result<(), RunError> {
         let shutdown = self.context.shutdown.clone();
         self.connected.missing("connecting");
-        self.start(Duration::ZERO).await?;
+        self.start().await?;
         loop {
+            self.settle().await?;
             self.show_readiness();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                timer = self.timers.next() => self.plain(Event::Timer(timer)).await?,
+                timer = self.timers.next() => {
+                    self.plain(Event::Timer(timer), None).await?;
+                    self.settle().await?;
+                    // In turn: timers that are due again and again must not keep what came by the sockets waiting.
+                    if let Ok(input) = inputs.try_recv() {
+                        self.input(input).await?;
+                    }
+                }
                 Some(input) = inputs.recv() => self.input(input).await?,
             }
         }
         self.connected.missing("stopping");
         self.connections.stop();
         self.timers.clear();
+        self.pending.clear();
         let drain = async {
             while let Some(input) = inputs.recv().await {
                 self.input(input).await?;
@@ -115,210 +139,80 @@ impl Service {
         let drained = tokio::time::timeout(DRAIN, drain).await;
         self.outbox.finish(Duration::from_millis(self.ingest.flush_timeout_ms)).await?;
         drained.unwrap_or_else(|_| {
-            Err(RunError::Unavailable(format!(
-                "frames read last were not worked through within {DRAIN:?}; they are lost"
-            )))
+            Err(RunError::Unavailable(format!("frames read last were not processed within {DRAIN:?}; they are lost")))
         })
     }
 
-    /// Begins with a fresh instance; its connections open after `wait`.
-    async fn start(&mut self, wait: Duration) -> Result<(), RunError> {
-        let (_, effects) = self.module.handle(Event::Started, self.now()).await?;
+    /// Starts with a fresh instance. A connection that it wants and that is open already is its own from now on.
+    async fn start(&mut self) -> Result<(), RunError> {
+        let now = self.module_now(self.now());
+        let (_, effects) = self.module.handle(Event::Started, now).await?;
         let effects = effects.map_err(|fault| RunError::Module(format!("it fails on `started`: {fault}")))?;
         for effect in effects {
-            match effect {
-                Effect::Connect(connect) => self.connections.open(&connect, wait)?,
-                other => self.apply(other).await?,
-            }
+            self.apply(effect);
         }
+        self.connections.close_orphans();
         Ok(())
     }
 
-    async fn input(&mut self, input: Input) -> Result<(), RunError> {
-        match input {
-            Input::Response { generation, id, response } => {
-                if self.connections.responded(generation) {
-                    self.response(id, response).await?;
-                }
-            }
-            Input::Ws { name, event: ws::Event::Frame(frame), .. } => self.frame(name, frame).await?,
-            Input::Ws { name, event: ws::Event::CutFrame(cut), .. } => self.cut(&name, cut).await?,
-            // What else an earlier connection has to say is of no interest: the module thinks that it is closed.
-            Input::Ws { name, generation, event } if self.connections.is_current(&name, generation) => match event {
-                ws::Event::Opened(sender) => {
-                    self.metrics.connects.inc();
-                    self.connections.set_sender(&name, Some(sender));
-                    self.plain(Event::Opened(name)).await?;
-                }
-                ws::Event::Closed { .. } => {
-                    self.connections.set_sender(&name, None);
-                    self.plain(Event::Closed(name)).await?;
-                }
-                ws::Event::Unopened { reason } => {
-                    self.metrics.refused.inc();
-                    self.connected.missing(&format!("{name}: {reason}"));
-                }
-                ws::Event::Frame(_) | ws::Event::CutFrame(_) => {}
-            },
-            Input::Ws { .. } => {}
-        }
-        Ok(())
-    }
-
-    /// An event that holds nothing to be recorded.
-    async fn plain(&mut self, event: Event) -> Result<(), RunError> {
-        match self.module.handle(event, self.now()).await?.1 {
-            Ok(effects) => {
-                for effect in effects {
-                    self.apply(effect).await?;
-                }
-                Ok(())
-            }
-            Err(fault) => self.fault(fault).await,
-        }
-    }
-
-    async fn frame(&mut self, name: String, frame: Frame) -> Result<(), RunError> {
-        let Frame { connection_id, seq, at, message } = frame;
-        let event = Event::Frame(FrameEvent { connection: name, message });
-        let (event, effects) = self.module.handle(event, at).await?;
-        let Event::Frame(FrameEvent { connection: name, message }) = event else { return Ok(()) };
-        let bytes = match &message {
-            Message::Text(text) => text.as_bytes(),
-            Message::Binary(bytes) => bytes,
-        };
-        self.metrics.bytes.inc_by(bytes.len() as u64);
-        let received = Received { connection_id, seq, at, bytes, whole: None };
-        match effects {
-            Ok(effects) => self.sort(&received, &name, effects).await,
-            Err(fault) => {
-                self.metrics.frames.inc(MODULE_FAULT);
-                self.dead(&received, &name, Reason { code: MODULE_FAULT, text: &fault.to_string() }).await?;
-                self.fault(fault).await
-            }
-        }
-    }
-
-    async fn response(&mut self, id: u64, response: Option<HttpResponse>) -> Result<(), RunError> {
-        let (event, effects) = self.module.handle(Event::Response((id, response)), self.now()).await?;
-        let Event::Response((_, response)) = event else { return Ok(()) };
-        let effects = match effects {
-            Ok(effects) => effects,
-            Err(fault) => return self.fault(fault).await,
-        };
-        let body = response.map(|response| response.body).unwrap_or_default();
-        let (connection_id, seq) = (Arc::clone(&self.responses.0), self.responses.1);
-        self.responses.1 += 1;
-        let received = Received { connection_id, seq, at: self.now(), bytes: &body, whole: None };
-        self.sort(&received, "http", effects).await
-    }
-
-    /// Writes what the module made of something received, and does the rest that it wants.
-    async fn sort(&mut self, received: &Received<'_>, name: &str, effects: Vec<Effect>) -> Result<(), RunError> {
-        for effect in effects {
-            match effect {
-                Effect::Emit(records) => {
-                    let now = self.now();
-                    match self.maker.raw(received, &records, self.module.module_ref(), now) {
-                        Ok(outgoing) => {
-                            self.metrics.frames.inc("event");
-                            for (record, outgoing) in records.iter().zip(outgoing) {
-                                self.metrics.events.inc(&record.stream);
-                                self.put(outgoing).await?;
-                            }
-                        }
-                        Err(text) => {
-                            self.metrics.frames.inc(MODULE_FAULT);
-                            self.metrics.faults.inc("contract");
-                            self.dead(received, name, Reason { code: MODULE_FAULT, text: &text }).await?;
-                        }
-                    }
-                }
-                Effect::Unrecognised(text) => {
-                    self.metrics.frames.inc(UNRECOGNISED);
-                    self.dead(received, name, Reason { code: UNRECOGNISED, text: &text }).await?;
-                }
-                Effect::Chatter(kind) => {
-                    self.metrics.frames.inc("chatter");
-                    self.metrics.chatter.inc(&kind);
-                }
-                other => self.apply(other).await?,
-            }
+    /// Gives the module what the host owes it.
+    async fn settle(&mut self) -> Result<(), RunError> {
+        while let Some(event) = self.pending.pop_front() {
+            let culprit = match &event {
+                Event::Opened(name) => Some(name.clone()),
+                _ => None,
+            };
+            self.plain(event, culprit.as_deref()).await?;
         }
         Ok(())
     }
 
     /// Does what is not about something received.
-    async fn apply(&mut self, effect: Effect) -> Result<(), RunError> {
+    pub(crate) fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::Connect(connect) => self.connections.open(&connect, Duration::ZERO)?,
-            Effect::Send((name, message)) => self.connections.send(&name, message).await,
+            Effect::Connect(connect) => {
+                let name = connect.connection.clone();
+                match self.connections.open(connect) {
+                    Ok(Opened::Later) => {}
+                    Ok(Opened::Adopted) => self.pending.push_back(Event::Opened(name)),
+                    Err(reason) => self.breach(&reason),
+                }
+            }
+            Effect::Send((name, message)) => self.connections.send(&name, message),
             Effect::Http((id, request)) => self.connections.request(id, request),
             Effect::Close(name) => self.connections.reopen(&name),
             Effect::Timer((name, ms)) => {
                 if let Err(reason) = self.timers.set(name, ms) {
-                    tracing::warn!(reason, "timer refused");
+                    self.breach(&reason);
                 }
             }
             Effect::Emit(_) | Effect::Chatter(_) | Effect::Unrecognised(_) => {
-                tracing::warn!("the module sorts a frame where there is none");
+                self.breach("it sorts a frame where there is none");
             }
         }
-        Ok(())
     }
 
-    /// A frame of which only the beginning is known, or that broke the protocol: no module sees it.
-    async fn cut(&mut self, name: &str, cut: CutFrame) -> Result<(), RunError> {
-        self.metrics.frames.inc("cut");
-        self.metrics.bytes.inc_by(cut.length);
-        let received = Received {
-            connection_id: cut.connection_id,
-            seq: cut.seq,
-            at: cut.at,
-            bytes: &cut.beginning,
-            whole: Some((cut.length, cut.sha256)),
-        };
-        self.dead(&received, name, Reason { code: cut.flaw.code(), text: &cut.reason }).await
+    /// The module asked for something that it may not have. It is not done; nothing else changes.
+    fn breach(&self, reason: &str) {
+        self.metrics.faults.inc(CONTRACT);
+        tracing::error!(reason, "the module broke its contract; its request is ignored");
     }
 
-    async fn dead(&mut self, received: &Received<'_>, name: &str, reason: Reason<'_>) -> Result<(), RunError> {
-        self.metrics.dead.inc(reason.code);
-        tracing::warn!(
-            connection_id = &*received.connection_id,
-            frame_seq = received.seq,
-            code = reason.code,
-            text = reason.text,
-            "dead letter"
-        );
-        self.put(self.maker.dead(received, name, reason, self.now())).await
-    }
-
-    /// Waits while the broker does not keep up, which holds the sockets back; at the end only in bounded time.
-    async fn put(&self, outgoing: unrip_bus::Outgoing) -> Result<(), RunError> {
-        let end = async {
-            self.context.shutdown.cancelled().await;
-            tokio::time::sleep(Duration::from_millis(self.ingest.flush_timeout_ms)).await;
-        };
-        tokio::select! {
-            biased;
-            put = self.outbox.put(outgoing) => put,
-            () = end => Err(RunError::Unavailable(
-                "the broker took no more records within ingest.flush_timeout_ms; what was read last is lost".to_owned(),
-            )),
-        }
-    }
-
-    /// The instance is gone, and so is what it knew of its connections: both begin anew, later and later.
-    async fn fault(&mut self, fault: Fault) -> Result<(), RunError> {
+    /// The instance is gone, and so is what it knew. The new one adopts the open connections, unless faults follow each
+    /// other: then `culprit`, the connection that brought the fault (all of them if unknown), is closed for a while.
+    pub(crate) async fn fault(&mut self, fault: Fault, culprit: Option<&str>) -> Result<(), RunError> {
         self.metrics.faults.inc(fault.kind.code());
         if fault.kind == FaultKind::Rebuild {
             return Err(RunError::Module(fault.to_string()));
         }
-        let wait = self.faults.next(Instant::now(), self.context.ids.fraction());
-        tracing::error!(%fault, wait_ms = wait.as_millis() as u64, "the module failed; it and its connections begin anew");
-        self.connections.close_all();
+        let ids = self.context.ids.clone();
+        let wait = self.faults.next(Instant::now(), 1.0);
+        let closed_ms = wait.map(|wait| wait.as_millis() as u64);
+        tracing::error!(%fault, culprit, closed_ms, "the module failed; a new instance takes over its connections");
+        self.connections.orphan(culprit, wait, || ids.fraction());
         self.timers.clear();
-        self.start(wait).await
+        self.pending.clear();
+        self.start().await
     }
 
     fn show_readiness(&self) {
@@ -331,7 +225,14 @@ impl Service {
         }
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.context.clock.now()
+    }
+
+    /// The time that the module is given: a frame's arrival may lie before a timer that fired meanwhile, and the machine's
+    /// clock may be set back, but the module's time never runs backwards. Records keep the arrival.
+    pub(crate) fn module_now(&mut self, now: Timestamp) -> Timestamp {
+        self.last_now = self.last_now.max(now);
+        self.last_now
     }
 }

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 /// Timers that a module may have at once; it names them itself and has no use for more.
 const TIMERS_MAX: usize = 256;
 
+/// The shortest timer in milliseconds: a module that sets its timer again each time it fires must not spin.
+const AFTER_MS_MIN: u32 = 10;
+
 /// Named one-shot timers; the same name again replaces the first.
 #[derive(Default)]
 pub(crate) struct Timers {
@@ -15,12 +18,12 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Sets a timer; the error says that there are too many.
+    /// Sets a timer, of [`AFTER_MS_MIN`] at least; the error says that there are too many.
     pub(crate) fn set(&mut self, name: String, after_ms: u32) -> Result<(), String> {
         if self.due.len() >= TIMERS_MAX && !self.due.contains_key(&name) {
             return Err(format!("more than {TIMERS_MAX} timers"));
         }
-        self.due.insert(name, Instant::now() + Duration::from_millis(after_ms.into()));
+        self.due.insert(name, Instant::now() + Duration::from_millis(after_ms.max(AFTER_MS_MIN).into()));
         Ok(())
     }
 
@@ -47,8 +50,8 @@ mod tests {
     async fn fires_in_order_once_and_replaces_by_name() {
         let mut timers = Timers::default();
         timers.set("late".into(), 60_000).unwrap();
-        timers.set("second".into(), 2).unwrap();
-        timers.set("late".into(), 1).unwrap();
+        timers.set("second".into(), 30).unwrap();
+        timers.set("late".into(), 15).unwrap();
         assert_eq!(timers.next().await, "late");
         assert_eq!(timers.next().await, "second");
         assert!(timers.due.is_empty());
@@ -62,5 +65,14 @@ mod tests {
         }
         assert!(timers.set("one more".into(), 1).is_err());
         assert!(timers.set("0".into(), 1).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_timer_of_no_time_waits_a_little() {
+        let mut timers = Timers::default();
+        let before = Instant::now();
+        timers.set("now".into(), 0).unwrap();
+        assert_eq!(timers.next().await, "now");
+        assert!(before.elapsed() >= Duration::from_millis(AFTER_MS_MIN.into()));
     }
 }

@@ -116,54 +116,35 @@ fn bus(brokers: &str) -> BusConfig {
     serde_json::from_value(json!({ "brokers": brokers })).unwrap()
 }
 
-#[tokio::test]
-async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
-    let brokers = broker::for_tests().bootstrap().to_owned();
-    let bus = bus(&brokers);
-    let topics = topic::venue_topics(VENUE, &["quote".into()], &[], PARTITIONS);
-    Admin::new(&bus).unwrap().ensure_topics(&topics).await.unwrap();
-    let relay = Relay::start().await;
-    let dir = tempfile::tempdir().unwrap();
-    let context = Context::of("ingest");
-    let running = unrip_ingest::run(config(&brokers, &relay.url(), dir.path()), context.clone());
-    let run = id::sha256_hex(relay.url().as_bytes())[..8].to_owned() + &context.ids.connection_id(context.clock.now());
-    let quotes: Vec<String> = (0..4).map(|n| quote(&format!("{run}-{n}"))).collect();
-    let long = "x".repeat(600_000);
-    let huge_id = quote(&"q".repeat(8_000));
+/// Sends all kinds of frames on one connection, breaks it, and sends one more on the next.
+async fn all_kinds_of_frames(relay: &Relay, context: &Context, quotes: &[String], long: &str, huge_id: &str) {
+    let mut socket = relay.accept().await;
+    for frame in [
+        &quotes[0],
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"s\"}",
+        "not json",
+        long,
+        &quotes[1],
+        // The module fails on this one. The new instance takes over the connection and subscribes again on it.
+        huge_id,
+        &quotes[2],
+    ] {
+        socket.send(Message::text(frame)).await.unwrap();
+    }
+    socket.get_mut().write_all(b"\x81\x03\xff{}").await.unwrap();
+    let again = socket.next().await.unwrap().unwrap();
+    assert!(again.to_text().unwrap().contains("subscribe"), "{again:?}");
+    let mut socket = relay.accept().await;
+    socket.send(Message::text(&quotes[3])).await.unwrap();
+    while !context.metrics.render().contains("unrip_raw_events_total{stream=\"quote\"} 4") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(context.health.readiness().ready, "{:?}", context.health.readiness());
+    context.shutdown.cancel();
+}
 
-    let venue = async {
-        let mut socket = relay.accept().await;
-        for frame in [
-            &quotes[0],
-            "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"s\"}",
-            "not json",
-            &long,
-            &quotes[1],
-            // The module fails on this one and begins anew, and so does its connection.
-            &huge_id,
-            &quotes[2],
-        ] {
-            socket.send(Message::text(frame)).await.unwrap();
-        }
-        let mut socket = relay.accept().await;
-        socket.get_mut().write_all(b"\x81\x03\xff{}").await.unwrap();
-        let mut socket = relay.accept().await;
-        socket.send(Message::text(&quotes[3])).await.unwrap();
-        while !context.metrics.render().contains("unrip_raw_events_total{stream=\"quote\"} 4") {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        assert!(context.health.readiness().ready, "{:?}", context.health.readiness());
-        context.shutdown.cancel();
-    };
-    let both = Box::pin(async { tokio::join!(running, venue) });
-    tokio::time::timeout(PATIENCE, both).await.unwrap().0.unwrap();
-
-    let raw: Vec<(Record, Envelope<RawFrame>)> = all_records(&bus, &topic::raw(VENUE, "quote"))
-        .await
-        .into_iter()
-        .filter(|record| record.key.as_deref().is_some_and(|key| key.starts_with(run.as_bytes())))
-        .map(|record| (record.clone(), Envelope::decode(&record.value).unwrap()))
-        .collect();
+/// Every quote is one raw event with exactly its bytes, in order; the connections that they came by.
+fn check_raw_events(raw: &[(Record, Envelope<RawFrame>)], run: &str, quotes: &[String]) -> Vec<String> {
     let mut connections = Vec::new();
     for (n, frame) in quotes.iter().enumerate() {
         let key = format!("{run}-{n}").into_bytes();
@@ -176,34 +157,57 @@ async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
         assert_eq!(event.module.as_ref().unwrap().name, "near-intents/ingest");
         connections.push(event.payload.connection_id.clone());
     }
-    assert_eq!((&connections[0], &connections[0]), (&connections[1], &connections[2]));
-
-    check_dead_letters(&bus, &connections[0], &huge_id).await;
-    check_metrics(&context.metrics.render());
+    connections
 }
 
-async fn check_dead_letters(bus: &BusConfig, connection: &String, huge_id: &str) {
-    let mut dead: Vec<(u64, String, u64, bool)> = all_records(bus, &topic::dead_frames(VENUE))
+/// Sequence, reason, length and whether it was cut, of each dead letter of a connection.
+async fn dead_letters(bus: &BusConfig, connection: &str) -> Vec<(u64, String, u64, bool)> {
+    let mut dead: Vec<_> = all_records(bus, &topic::dead_frames(VENUE))
         .await
         .iter()
-        .map(|record| Envelope::<DeadLetter>::decode(&record.value).unwrap())
-        .filter(|letter| letter.payload.connection_id.as_ref() == Some(connection))
-        .map(|letter| {
-            let payload = letter.payload;
-            (payload.frame_seq.unwrap(), payload.reason_code, payload.original_length, payload.truncated)
-        })
+        .map(|record| Envelope::<DeadLetter>::decode(&record.value).unwrap().payload)
+        .filter(|payload| payload.connection_id.as_deref() == Some(connection))
+        .map(|payload| (payload.frame_seq.unwrap(), payload.reason_code, payload.original_length, payload.truncated))
         .collect();
     dead.sort();
+    dead
+}
+
+#[tokio::test]
+async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
+    let brokers = broker::for_tests().bootstrap().to_owned();
+    let bus = bus(&brokers);
+    let topics = topic::venue_topics(VENUE, &["quote".into()], &[], PARTITIONS);
+    Admin::new(&bus).unwrap().ensure_topics(&topics).await.unwrap();
+    let relay = Relay::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let context = Context::of("ingest");
+    let running = unrip_ingest::run(config(&brokers, &relay.url(), dir.path()), context.clone());
+    let run = id::sha256_hex(relay.url().as_bytes())[..8].to_owned() + &context.ids.connection_id(context.clock.now());
+    let quotes: Vec<String> = (0..4).map(|n| quote(&format!("{run}-{n}"))).collect();
+    let (long, huge_id) = ("x".repeat(600_000), quote(&"q".repeat(8_000)));
+    let venue = all_kinds_of_frames(&relay, &context, &quotes, &long, &huge_id);
+    let both = Box::pin(async { tokio::join!(running, venue) });
+    tokio::time::timeout(PATIENCE, both).await.unwrap().0.unwrap();
+
+    let raw: Vec<(Record, Envelope<RawFrame>)> = all_records(&bus, &topic::raw(VENUE, "quote"))
+        .await
+        .into_iter()
+        .filter(|record| record.key.as_deref().is_some_and(|key| key.starts_with(run.as_bytes())))
+        .map(|record| (record.clone(), Envelope::decode(&record.value).unwrap()))
+        .collect();
+    let connections = check_raw_events(&raw, &run, &quotes);
+    // The fault between them cost no connection.
+    assert_eq!((&connections[0], &connections[0]), (&connections[1], &connections[2]));
     let expected = [
         (2, "unrecognised", 8, false),
         (3, "frame_too_long", 600_000, true),
         (5, "module_fault", huge_id.len() as u64, false),
+        (7, "not_utf8", 3, false),
     ];
     let expected = expected.map(|(seq, code, length, truncated)| (seq, code.to_owned(), length, truncated));
-    assert_eq!(dead, expected);
-}
-
-fn check_metrics(page: &str) {
+    assert_eq!(dead_letters(&bus, &connections[0]).await, expected);
+    let page = context.metrics.render();
     for line in [
         "unrip_frames_total{ending=\"event\"} 4",
         "unrip_frames_total{ending=\"unrecognised\"} 1",
@@ -213,6 +217,8 @@ fn check_metrics(page: &str) {
         "unrip_dead_letters_total{reason=\"not_utf8\"} 1",
         "unrip_records_produced_total{topic=\"raw.near_intents.quote\"} 4",
         "unrip_records_produced_total{topic=\"dead.raw.near_intents\"} 4",
+        "unrip_connections_opened_total 2",
+        "unrip_connections_closed_total{cause=\"broken\"} 1",
     ] {
         assert!(page.contains(line), "{line} is missing in\n{page}");
     }

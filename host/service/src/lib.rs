@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod admin;
+pub mod backoff;
 mod bus_watch;
 pub mod clock;
 pub mod config;

@@ -160,15 +160,17 @@ impl Link {
         })?;
         let target = Target::new(endpoint, &connect.path, &connect.headers);
         let (clock, ids) = (Arc::clone(&parts.clock), parts.ids.clone());
-        let connection = Connection::keep(target, credentials, Options::of(endpoint), clock, ids, &parts.shutdown);
+        let connection = Connection::keep(target, credentials, Options::trading(endpoint), clock, ids, &parts.shutdown);
         tokio::spawn(self.clone().listen(connection, set_sender, parts.connected.clone()));
         Ok(())
     }
 
     async fn listen(self, mut connection: Connection, set_sender: watch::Sender<Option<Sender>>, connected: Condition) {
+        let mut open: Option<Sender> = None;
         while let Some(event) = connection.next().await {
             match event {
                 Event::Opened(sender) => {
+                    open = Some(sender.clone());
                     if self.greet(&sender).await {
                         connected.met();
                         set_sender.send_replace(Some(sender));
@@ -178,10 +180,13 @@ impl Link {
                 }
                 Event::Frame(frame) => {
                     let connection_id = Some(frame.connection_id.to_string());
-                    self.read(Inbound::Frame(frame.message), connection_id).await;
+                    let useful = self.read(Inbound::Frame(frame.message), connection_id).await;
+                    if let (true, Some(sender)) = (useful, &open) {
+                        sender.mark_useful();
+                    }
                 }
                 Event::CutFrame(cut) => tracing::warn!(flaw = cut.flaw.code(), reason = cut.reason, "frame not read"),
-                Event::Closed { connection_id, reason } => {
+                Event::Closed { connection_id, reason, .. } => {
                     tracing::warn!(connection_id, reason, "venue connection closed");
                     set_sender.send_replace(None);
                     connected.missing(&reason);
@@ -223,18 +228,21 @@ impl Link {
         true
     }
 
-    /// Has the module read something and tells what it says. Facts go their own way.
-    pub(super) async fn read(&self, inbound: Inbound, connection_id: Option<String>) {
+    /// Has the module read something and reports what it says. Whether that is of use: an answer or a fact, not chatter.
+    pub(super) async fn read(&self, inbound: Inbound, connection_id: Option<String>) -> bool {
         let statements = match self.desk.ask(move |executor| executor.read(&inbound)).await {
             Some(Ok(statements)) => statements,
             Some(Err(fault)) => {
                 // Decides nothing: what it was about stays awaited and ends in doubt.
                 tracing::error!(%fault, "the module could not read what came");
-                return;
+                return false;
             }
-            None => return,
+            None => return false,
         };
+        let of_use = |statement: &Statement| !matches!(statement, Statement::Chatter(_) | Statement::Unrecognised(_));
+        let useful = statements.iter().any(of_use);
         let _ = self.heard.send(Heard::Said { connection_id, statements }).await;
+        useful
     }
 
     async fn keep_asking(self, question: StandingQuestion, clock: Arc<dyn Clock>, shutdown: CancellationToken) {

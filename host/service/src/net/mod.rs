@@ -3,6 +3,7 @@
 //! Headers, requests and responses are the words of the modules (`unrip_engine`), so that no role translates them.
 
 pub mod credentials;
+mod dial;
 pub mod http;
 mod mac;
 mod tls;
@@ -15,13 +16,12 @@ pub use unrip_engine::{
 
 use crate::config::{Endpoint, EndpointHeader};
 
-/// The headers that the configuration gives an endpoint, with the module's own behind them.
-fn all_headers(endpoint: &Endpoint, of_module: &[Header]) -> Vec<Header> {
+/// The headers that the configuration gives an endpoint.
+fn configured_headers(endpoint: &Endpoint) -> Vec<Header> {
     let value = |header: &EndpointHeader| match header.clone() {
         EndpointHeader::Plain(text) => HeaderValue::Plain(text),
         EndpointHeader::Credential { credential } => HeaderValue::Credential(credential),
         EndpointHeader::Bearer { bearer } => HeaderValue::Bearer(bearer),
     };
-    let configured = endpoint.headers.iter().map(|(name, header)| Header { name: name.clone(), value: value(header) });
-    configured.chain(of_module.iter().cloned()).collect()
+    endpoint.headers.iter().map(|(name, header)| Header { name: name.clone(), value: value(header) }).collect()
 }

@@ -11,9 +11,9 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_with_confi
 
 use super::tap::{Inbound, Tap};
 use super::{Options, Target};
-use crate::net::{credentials::Credentials, http::join, tls};
+use crate::net::{credentials::Credentials, dial::dial, http::join, tls};
 
-/// Headers that make the handshake what it is; nobody else may set them.
+/// Headers that make the handshake what it is; nothing else may set them.
 const RESERVED: [&str; 6] =
     ["host", "connection", "upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"];
 
@@ -33,8 +33,8 @@ pub(super) async fn open(
 }
 
 async fn connect(target: &Target, credentials: &Credentials, options: &Options) -> Result<(Socket, Inbound), String> {
-    // Read anew at each connect: a rotated token counts without a restart.
-    let headers = credentials.fill(&target.headers).map_err(|error| error.to_string())?;
+    // Read at each connect: a rotated token counts without a restart.
+    let headers = credentials.fill(&target.configured, &target.headers).map_err(|error| error.to_string())?;
     let url = join(&target.url, &target.path)?;
     let secure = match url.scheme() {
         "wss" => true,
@@ -44,7 +44,7 @@ async fn connect(target: &Target, credentials: &Credentials, options: &Options) 
     let host = url.host_str().ok_or("the url has no host")?.trim_matches(['[', ']']).to_owned();
     let port = url.port_or_known_default().unwrap_or(if secure { 443 } else { 80 });
     let request = handshake(url.as_str(), headers)?;
-    let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(|error| format!("{host}:{port}: {error}"))?;
+    let tcp = dial(&host, port).await?;
     // Answers race against auctions of 50 ms: no waiting for company.
     tcp.set_nodelay(true).map_err(|error| error.to_string())?;
     let stream = match secure {

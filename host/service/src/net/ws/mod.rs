@@ -8,6 +8,7 @@ mod tap;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -18,29 +19,39 @@ use unrip_core::Timestamp;
 
 pub use super::Message;
 use super::credentials::Credentials;
-use super::{Header, all_headers};
+use super::{Header, configured_headers};
+use crate::backoff::{Backoff, Ended};
 use crate::clock::Clock;
 use crate::config::Endpoint;
 use crate::ids::Ids;
-pub use writer::{FLUSH_TIMEOUT_MS, Gate, SendOutcome, Sender};
+pub use writer::{FLUSH_TIMEOUT_MS, Gate, QUEUED_BYTES_MAX, SendOutcome, Sender};
 
 /// Events that may wait for the role; the next one holds the socket's reading, so that nothing is dropped.
 const EVENTS_WAITING_MAX: usize = 64;
+
+/// The longest wait before a reconnect of a socket that trades, where the endpoint does not say: while it is closed,
+/// commands expire.
+const TRADING_RECONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// How a connection is kept.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How often the host pings.
     pub ping_interval: Duration,
-    /// Without any frame, ping or pong for so long the connection counts as dead.
+    /// Without any frame, ping or pong for this long the connection counts as dead.
     pub silence_timeout: Duration,
     /// How long opening may take.
     pub connect_timeout: Duration,
-    /// The first wait before a reconnect; it doubles.
+    /// How long to wait before the first connect.
+    pub open_after: Duration,
+    /// The shortest wait before a reconnect; how it grows is the rule of [`crate::backoff`].
     pub reconnect_min: Duration,
     /// The longest wait before a reconnect.
     pub reconnect_max: Duration,
-    /// A longer message closes the connection, which is opened anew.
+    /// When handing over one message took longer, what waits in the socket would be stamped as if it were fresh: the
+    /// connection is closed, because reconnecting is the honest state. Without a bound it is never closed for that.
+    pub hand_over_max: Option<Duration>,
+    /// A longer message closes the connection, which is opened again.
     pub message_bytes_max: usize,
     /// Of a longer message only the beginning is handed out, with length and hash of the whole.
     pub frame_bytes_max: usize,
@@ -53,6 +64,8 @@ impl Default for Options {
             // Two pings and a half without an answer.
             silence_timeout: Duration::from_secs(50),
             connect_timeout: Duration::from_secs(30),
+            open_after: Duration::ZERO,
+            hand_over_max: None,
             reconnect_min: Duration::from_secs(1),
             reconnect_max: Duration::from_secs(60),
             message_bytes_max: 16 * 1_024 * 1_024,
@@ -75,8 +88,15 @@ impl Options {
             reconnect_min,
             reconnect_max: millis(endpoint.reconnect_max_ms, default.reconnect_max).max(reconnect_min),
             message_bytes_max: endpoint.message_bytes_max.unwrap_or(default.message_bytes_max),
-            frame_bytes_max: default.frame_bytes_max,
+            ..default
         }
+    }
+
+    /// As [`Options::of`], for a socket that trades: it is never long away unless the endpoint says so.
+    pub fn trading(endpoint: &Endpoint) -> Self {
+        let options = Self::of(endpoint);
+        let short = options.reconnect_max.min(TRADING_RECONNECT_MAX).max(options.reconnect_min);
+        Self { reconnect_max: endpoint.reconnect_max_ms.map_or(short, |_| options.reconnect_max), ..options }
     }
 }
 
@@ -87,14 +107,17 @@ pub struct Target {
     pub url: String,
     /// Appended to it: empty, or from `/` or `?` on.
     pub path: String,
-    /// Headers of the handshake.
+    /// Headers of the configuration.
+    pub configured: Vec<Header>,
+    /// Headers of the module.
     pub headers: Vec<Header>,
 }
 
 impl Target {
     /// A path below an endpoint, with the endpoint's headers and the module's own.
     pub fn new(endpoint: &Endpoint, path: &str, headers: &[Header]) -> Self {
-        Self { url: endpoint.url.clone(), path: path.to_owned(), headers: all_headers(endpoint, headers) }
+        let (url, path, headers) = (endpoint.url.clone(), path.to_owned(), headers.to_vec());
+        Self { url, path, configured: configured_headers(endpoint), headers }
     }
 }
 
@@ -111,7 +134,9 @@ pub enum Event {
     Closed {
         /// Which one.
         connection_id: String,
-        /// Why.
+        /// Why, as a metric's label.
+        cause: CloseCause,
+        /// Why, for people.
         reason: String,
     },
     /// An attempt to open it failed; the host tries again by itself.
@@ -119,6 +144,37 @@ pub enum Event {
         /// Why, and the cure where there is one.
         reason: String,
     },
+}
+
+/// Who or what ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCause {
+    /// The venue.
+    Peer,
+    /// The role, by [`Sender::close`] or because it stops.
+    Host,
+    /// Nothing came for too long.
+    Silent,
+    /// The socket or the protocol broke.
+    Broken,
+    /// The peer did not read: too much waited to be sent.
+    QueueFull,
+    /// The role did not take a message in time: what waits behind it is old.
+    HeldBack,
+}
+
+impl CloseCause {
+    /// As a metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Host => "host",
+            Self::Silent => "silent",
+            Self::Broken => "broken",
+            Self::QueueFull => "queue_full",
+            Self::HeldBack => "held_back",
+        }
+    }
 }
 
 /// A received message.
@@ -158,7 +214,7 @@ pub struct CutFrame {
 /// Why a message is not handed out as a [`Frame`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// Longer than `frame_bytes_max`; the connection goes on.
+    /// Longer than `frame_bytes_max`; the connection stays open.
     TooLong,
     /// Longer than the websocket's own limit: only what came before the connection was closed is known.
     OverLimit,
@@ -200,11 +256,13 @@ impl Connection {
         ids: Ids,
         shutdown: &CancellationToken,
     ) -> Self {
-        let (tell, events) = mpsc::channel(EVENTS_WAITING_MAX);
+        let (events, queue) = mpsc::channel(EVENTS_WAITING_MAX);
         let stop = shutdown.child_token();
-        let keeper = Keeper { target, credentials, options, clock, ids, stop: stop.clone(), tell };
+        let listener = Listener { events, tag: Box::new(|event| event) };
+        let backoff = Backoff::new(options.reconnect_min, options.reconnect_max);
+        let keeper = Keeper { target, credentials, options, backoff, clock, ids, stop: stop.clone(), listener };
         tokio::spawn(keeper.run());
-        Self { events, stop: stop.drop_guard() }
+        Self { events: queue, stop: stop.drop_guard() }
     }
 
     /// The next event; none after the connection was stopped.
@@ -222,68 +280,101 @@ impl Connection {
     }
 }
 
-struct Keeper {
+/// Where events go, for a role that keeps several connections and listens to all of them in one place.
+pub struct Listener<M> {
+    /// The role's queue. A full one holds the socket's reading back, so that nothing is dropped.
+    pub events: mpsc::Sender<M>,
+    /// Says which connection an event is of.
+    pub tag: Box<dyn Fn(Event) -> M + Send + Sync>,
+}
+
+impl<M> std::fmt::Debug for Listener<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").finish_non_exhaustive()
+    }
+}
+
+/// Opens and keeps a websocket until `stop` is cancelled; returns at once. Its events go to `listener`.
+pub fn keep<M: Send + 'static>(
     target: Target,
     credentials: Credentials,
     options: Options,
     clock: Arc<dyn Clock>,
     ids: Ids,
     stop: CancellationToken,
-    tell: mpsc::Sender<Event>,
+    listener: Listener<M>,
+) {
+    let backoff = Backoff::new(options.reconnect_min, options.reconnect_max);
+    tokio::spawn(Keeper { target, credentials, options, backoff, clock, ids, stop, listener }.run());
+}
+
+struct Keeper<M> {
+    target: Target,
+    credentials: Credentials,
+    options: Options,
+    clock: Arc<dyn Clock>,
+    ids: Ids,
+    stop: CancellationToken,
+    backoff: Backoff,
+    listener: Listener<M>,
 }
 
 /// The role does not listen any more.
 struct Unheard;
 
-impl Keeper {
-    async fn run(self) {
-        let mut attempts = 0;
-        while !self.stop.is_cancelled() {
-            let good = match self.once().await {
-                Ok(good) => good,
-                Err(Unheard) => return,
-            };
-            attempts = if good { 0 } else { attempts + 1 };
-            let wait = backoff(&self.options, attempts, self.ids.fraction());
+/// What a connection was good for.
+#[derive(Default)]
+struct Life {
+    life: Duration,
+    useful: Arc<AtomicBool>,
+}
+
+impl<M: Send + 'static> Keeper<M> {
+    async fn run(mut self) {
+        let mut wait = self.options.open_after;
+        loop {
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
+            let Ok(ended) = self.once().await else { return };
+            // What was read last may still be with the role: whether it was of use shows after the shortest wait.
+            let least = self.options.reconnect_min / 2;
+            if self.stop.run_until_cancelled(tokio::time::sleep(least)).await.is_none() {
+                return;
+            }
+            let ended = Ended::after(ended.life, ended.useful.load(Ordering::Relaxed));
+            wait = self.backoff.next(ended, self.ids.fraction()).saturating_sub(least);
         }
     }
 
-    /// One connection from open to closed. Whether it was of use: then the next attempt waits only a little.
-    async fn once(&self) -> Result<bool, Unheard> {
+    /// One connection from open to closed, and how it ended.
+    async fn once(&self) -> Result<Life, Unheard> {
         let opened = tokio::select! {
-            () = self.stop.cancelled() => return Ok(false),
+            () = self.stop.cancelled() => return Ok(Life::default()),
             opened = connect::open(&self.target, &self.credentials, &self.options) => opened,
         };
         let (socket, inbound) = match opened {
             Ok(opened) => opened,
             Err(reason) => {
-                tracing::warn!(reason, "websocket cannot be opened");
-                return self.tell(Event::Unopened { reason }).await.map(|()| false);
+                tracing::warn!(reason, "cannot open the websocket; retrying");
+                return self.tell(Event::Unopened { reason }).await.map(|()| Life::default());
             }
         };
         let since = Instant::now();
         let connection_id = self.ids.connection_id(self.clock.now());
         tracing::info!(connection_id, "websocket is open");
-        let (frames, reason) = self.serve(&connection_id, socket, inbound).await?;
-        tracing::info!(connection_id, frames, reason, "websocket is closed");
-        self.tell(Event::Closed { connection_id, reason }).await?;
-        // A peer that closes at once, or without a word, is not asked every second.
-        Ok(frames > 0 && since.elapsed() >= self.options.reconnect_min)
+        let served = self.serve(&connection_id, socket, inbound).await?;
+        let (frames, reason, cause) = (served.frames, served.reason, served.cause);
+        tracing::info!(connection_id, frames, reason, cause = cause.as_str(), "websocket is closed");
+        self.tell(Event::Closed { connection_id, cause, reason }).await?;
+        Ok(Life { life: since.elapsed(), useful: served.useful })
     }
 
     async fn tell(&self, event: Event) -> Result<(), Unheard> {
-        self.tell.send(event).await.map_err(|_| Unheard)
+        self.listener.events.send((self.listener.tag)(event)).await.map_err(|_| Unheard)
     }
-}
-
-/// How long to wait before attempt `attempts` after the last good one: doubling, from half to all of it at random.
-fn backoff(options: &Options, attempts: u32, fraction: f64) -> Duration {
-    let doubled = options.reconnect_min.saturating_mul(2u32.saturating_pow(attempts.saturating_sub(1)));
-    doubled.min(options.reconnect_max).mul_f64(0.5 + fraction / 2.0)
 }
 
 fn wire(message: Message) -> WireMessage {

@@ -37,10 +37,11 @@ impl Venue {
 
     fn connect(&self, options: Options) -> Connection {
         let slot = CredentialSlot { file: ConfigPath::new(self.secret.path()) };
-        let credentials = Credentials::all(&[("token".to_owned(), slot)].into());
+        let credentials = Credentials::new(&[("token".to_owned(), slot)].into(), &["token".to_owned()]);
         let target = Target {
             url: format!("ws://{}/ws", self.listener.local_addr().unwrap()),
             path: String::new(),
+            configured: vec![],
             headers: vec![Header { name: "authorization".into(), value: HeaderValue::Bearer("token".into()) }],
         };
         let clock = Arc::new(SystemClock);
@@ -91,13 +92,6 @@ fn yes(message: Message) -> (Gate, Arc<AtomicBool>) {
         Some(message)
     });
     (gate, asked)
-}
-
-#[test]
-fn waits_longer_each_time_up_to_a_minute() {
-    let wait = |attempts, fraction| backoff(&Options::default(), attempts, fraction).as_millis();
-    assert_eq!((wait(0, 0.0), wait(1, 0.0), wait(2, 0.0), wait(4, 0.0)), (500, 500, 1_000, 4_000));
-    assert_eq!((wait(1, 1.0), wait(7, 1.0), wait(u32::MAX, 1.0)), (1_000, 60_000, 60_000));
 }
 
 #[tokio::test]
@@ -314,4 +308,77 @@ async fn hands_out_everything_that_was_read_before_it_stopped() {
         }
     }
     assert_eq!(seqs, (0..seqs.len() as u64).collect::<Vec<_>>());
+}
+
+#[test]
+fn trading_sockets_are_never_long_away_unless_the_endpoint_says_so() {
+    let endpoint = |text: &str| toml::from_str::<Endpoint>(&format!("url = \"ws://v\"\n{text}")).unwrap();
+    assert_eq!(Options::of(&endpoint("")).reconnect_max, Duration::from_secs(60));
+    assert_eq!(Options::trading(&endpoint("")).reconnect_max, Duration::from_secs(5));
+    assert_eq!(Options::trading(&endpoint("reconnect_min_ms = 9000")).reconnect_max, Duration::from_secs(9));
+    assert_eq!(Options::trading(&endpoint("reconnect_max_ms = 30000")).reconnect_max, Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn closes_after_a_hand_over_that_took_too_long() {
+    let venue = Venue::start().await;
+    // More than the events that may wait: one of them has to wait for the role.
+    const FRAMES: usize = EVENTS_WAITING_MAX + 10;
+    let mut connection = venue.connect(Options { hand_over_max: Some(Duration::from_millis(20)), ..quick() });
+    let mut socket = venue.accept().await;
+    for n in 0..FRAMES {
+        socket.send(WireMessage::text(n.to_string())).await.unwrap();
+    }
+    // The role is blocked for longer than it may take.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    opened(&mut connection).await;
+    let mut received = Vec::new();
+    let cause = loop {
+        match connection.next().await.unwrap() {
+            Event::Frame(frame) => received.push(frame.seq),
+            Event::Closed { cause, .. } => break cause,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(cause, CloseCause::HeldBack);
+    // What was read before stays, in order; what the kernel still held is not stamped as fresh.
+    assert!(received.len() < FRAMES, "{received:?}");
+    assert_eq!(received, (0..received.len() as u64).collect::<Vec<_>>());
+    venue.accept().await;
+    opened(&mut connection).await;
+}
+
+#[tokio::test]
+async fn closes_the_connection_of_a_peer_that_does_not_read_and_holds_nobody_up() {
+    let venue = Venue::start().await;
+    let mut connection = venue.connect(quick());
+    let _deaf = venue.accept().await;
+    let sender = opened(&mut connection).await;
+    // Nothing here waits: each message is queued or refused at once.
+    let refused = loop {
+        if let Err(reason) = sender.queue(Message::Binary(vec![0; QUEUED_BYTES_MAX / 4])) {
+            break reason;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(refused.contains("wait to be sent"), "{refused}");
+    match connection.next().await.unwrap() {
+        Event::Closed { cause, .. } => assert_eq!(cause, CloseCause::QueueFull),
+        other => panic!("{other:?}"),
+    }
+    assert!(sender.queue(Message::Text("late".into())).is_err());
+}
+
+#[tokio::test]
+async fn sends_what_is_queued_in_order() {
+    let venue = Venue::start().await;
+    let mut connection = venue.connect(quick());
+    let mut socket = venue.accept().await;
+    let sender = opened(&mut connection).await;
+    for n in 0..3 {
+        sender.queue(Message::Text(n.to_string())).unwrap();
+    }
+    for n in 0..3 {
+        assert_eq!(socket.next().await.unwrap().unwrap(), WireMessage::text(n.to_string()));
+    }
 }

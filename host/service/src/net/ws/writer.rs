@@ -4,7 +4,7 @@
 //! bytes over and flushes them. Nothing is queued beyond a connection's life, nothing is sent again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{Sink, SinkExt};
@@ -17,10 +17,13 @@ use super::Message;
 
 /// How long bytes may take to leave for the socket, in milliseconds. What takes longer breaks the connection.
 pub const FLUSH_TIMEOUT_MS: u64 = 5_000;
-/// How long saying good-bye may take.
+/// How long the closing handshake may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Messages that may wait for the socket; the next sender waits.
 const WAITING_MAX: usize = 64;
+
+/// Bytes that [`Sender::queue`] lets wait on one connection; a longer message may wait alone.
+pub const QUEUED_BYTES_MAX: usize = 8 * 1_024 * 1_024;
 
 /// Decides at the last moment, when the socket is ready, whether something is sent, and what. It must not block.
 pub type Gate = Box<dyn FnOnce() -> Option<Message> + Send>;
@@ -45,13 +48,18 @@ pub struct Sender {
     connection_id: Arc<str>,
     commands: mpsc::Sender<Command>,
     alive: CancellationToken,
+    /// Bytes that wait in the queue.
+    queued: Arc<AtomicUsize>,
+    overrun: Arc<AtomicBool>,
+    useful: Arc<AtomicBool>,
 }
 
 pub(super) struct Command {
     gate: Gate,
     handed: fn(),
     asked: Arc<AtomicBool>,
-    reply: oneshot::Sender<SendOutcome>,
+    /// None where no one waits for the outcome.
+    reply: Option<oneshot::Sender<SendOutcome>>,
 }
 
 impl std::fmt::Debug for Command {
@@ -63,7 +71,8 @@ impl std::fmt::Debug for Command {
 impl Sender {
     pub(super) fn new(connection_id: &str, alive: CancellationToken) -> (Self, mpsc::Receiver<Command>) {
         let (commands, waiting) = mpsc::channel(WAITING_MAX);
-        (Self { connection_id: connection_id.into(), commands, alive }, waiting)
+        let (queued, overrun, useful) = Default::default();
+        (Self { connection_id: connection_id.into(), commands, alive, queued, overrun, useful }, waiting)
     }
 
     /// The connection that this sender belongs to.
@@ -76,15 +85,60 @@ impl Sender {
         !self.alive.is_cancelled()
     }
 
-    /// Closes the connection; the host opens it anew.
+    /// Closes the connection; the host opens it again.
     pub fn close(&self) {
         self.alive.cancel();
+    }
+
+    /// Says that this connection brought something of use, an event or an answer: the next reconnect does not wait long.
+    pub fn mark_useful(&self) {
+        self.useful.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn usefulness(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.useful)
+    }
+
+    pub(super) fn is_overrun(&self) -> bool {
+        self.overrun.load(Ordering::Relaxed)
+    }
+
+    /// Lets a message wait for its turn, without waiting here. A peer that does not read closes its own connection:
+    /// when too much waits already, it is closed.
+    ///
+    /// # Errors
+    /// The connection is closed, or is closed now because too much waits.
+    pub fn queue(&self, message: Message) -> Result<(), String> {
+        let bytes = match &message {
+            Message::Text(text) => text.len(),
+            Message::Binary(bytes) => bytes.len(),
+        };
+        if !self.is_open() {
+            return Err("the connection is closed".to_owned());
+        }
+        let before = self.queued.fetch_add(bytes, Ordering::Relaxed);
+        let queued = Arc::clone(&self.queued);
+        let gate = Box::new(move || {
+            queued.fetch_sub(bytes, Ordering::Relaxed);
+            Some(message)
+        });
+        let fits = before == 0 || before.saturating_add(bytes) <= QUEUED_BYTES_MAX;
+        let command = Command { gate, handed: || (), asked: Arc::default(), reply: None };
+        match fits.then(|| self.commands.try_send(command)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(mpsc::error::TrySendError::Closed(_))) => Err("the connection is closed".to_owned()),
+            Some(Err(mpsc::error::TrySendError::Full(_))) | None => {
+                self.overrun.store(true, Ordering::Relaxed);
+                self.alive.cancel();
+                Err(format!("more than {WAITING_MAX} messages or {QUEUED_BYTES_MAX} bytes wait to be sent; closing it"))
+            }
+        }
     }
 
     /// Sends what the gate gives, at most once, when everything before it has left.
     ///
     /// # Cancel safety
-    /// Dropped before the gate was asked, the gate is not asked any more. Dropped later, the send goes on and its
+    /// Dropped before the gate was asked, the gate is not asked any more. Dropped later, the send continues and its
     /// outcome is lost: keep in the gate's own state that it was asked.
     pub async fn send_gated(&self, gate: Gate) -> SendOutcome {
         self.send_watched(gate, || ()).await
@@ -95,7 +149,7 @@ impl Sender {
         let gone = || SendOutcome::NotHanded("the connection is closed".to_owned());
         let asked = Arc::new(AtomicBool::new(false));
         let (reply, outcome) = oneshot::channel();
-        let command = Command { gate, handed, asked: Arc::clone(&asked), reply };
+        let command = Command { gate, handed, asked: Arc::clone(&asked), reply: Some(reply) };
         tokio::select! {
             biased;
             () = self.alive.cancelled() => return gone(),
@@ -131,7 +185,7 @@ pub(super) async fn write<S>(
 ) where
     S: Sink<WireMessage, Error = WsError> + Unpin,
 {
-    // However this ends, the reader must not go on alone.
+    // However this ends, the reader must not continue alone.
     let _end = alive.clone().drop_guard();
     let mut ping = interval_at(Instant::now() + ping_interval, ping_interval);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -160,13 +214,13 @@ where
     S: Sink<WireMessage, Error = WsError> + Unpin,
 {
     let Command { gate, handed, asked, reply } = command;
-    // A dropped reply means that nobody waits any more; there is nobody to tell then.
-    let tell = |reply: oneshot::Sender<SendOutcome>, outcome| drop(reply.send(outcome));
+    // A dropped reply means that the caller does not wait any more: its outcome has no reader.
+    let tell = |reply: Option<oneshot::Sender<SendOutcome>>, outcome| drop(reply.map(|reply| reply.send(outcome)));
     if let Err(reason) = within(alive, sink.flush()).await {
         tell(reply, SendOutcome::NotHanded(reason.clone()));
         return Err(reason);
     }
-    if alive.is_cancelled() || reply.is_closed() {
+    if alive.is_cancelled() || reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
         tell(reply, SendOutcome::NotHanded("the connection is closed".to_owned()));
         return Ok(());
     }
