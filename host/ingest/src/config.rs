@@ -5,6 +5,7 @@ use unrip_bus::BusConfig;
 use unrip_core::topic::MESSAGE_BYTES_MAX;
 use unrip_service::RoleConfig;
 use unrip_service::config::{CredentialSlots, Endpoints, ModuleSection, ServiceSection};
+use unrip_service::module::Network;
 
 /// The largest `frame_bytes_max`: in base64 and with its envelope it still fits a record.
 const FRAME_BYTES_LIMIT: usize = MESSAGE_BYTES_MAX as usize / 2;
@@ -96,18 +97,8 @@ impl RoleConfig for IngestConfig {
         if ingest.connections_max == 0 || ingest.connections_max > CONNECTIONS_LIMIT {
             return Err(format!("`ingest.connections_max` must be between 1 and {CONNECTIONS_LIMIT}"));
         }
-        let grants = &self.module.grants;
-        for name in grants.websocket.iter().chain(&grants.http) {
-            if !self.endpoints.contains_key(name) {
-                return Err(format!("endpoint `{name}` is granted and not configured; add [endpoints.{name}]"));
-            }
-        }
-        for slot in &grants.credential {
-            if !self.credentials.contains_key(slot) {
-                return Err(format!("credential `{slot}` is granted and not configured; add [credentials.{slot}]"));
-            }
-        }
-        Ok(())
+        let network = Network { endpoints: &self.endpoints, credentials: &self.credentials };
+        self.module.check_grants(Some(network))
     }
 }
 

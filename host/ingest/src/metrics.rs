@@ -23,8 +23,6 @@ pub(crate) struct Metrics {
     pub(crate) closed: CounterBy,
     /// Connections that are open.
     pub(crate) open: Gauge,
-    /// Failed calls of the module.
-    pub(crate) faults: CounterBy,
 }
 
 impl Metrics {
@@ -43,7 +41,6 @@ impl Metrics {
             refused: registry.counter("unrip_connections_refused_total", "Attempts to open a websocket that failed."),
             closed: registry.counter_by("unrip_connections_closed_total", "Websockets that closed.", "cause"),
             open: registry.gauge("unrip_open_connections", "Websockets that are open."),
-            faults: registry.counter_by("unrip_module_faults_total", "Failed calls of the module, by kind.", "kind"),
         }
     }
 }

@@ -12,7 +12,7 @@ use unrip_service::net::{HttpResponse, Message};
 
 use crate::connections::Input;
 use crate::records::Received;
-use crate::service::{CONTRACT, Service};
+use crate::service::Service;
 
 /// Reason code of a frame on which the module failed.
 const MODULE_FAULT: &str = "module_fault";
@@ -158,7 +158,7 @@ impl Service {
     /// The module broke its contract: the frame is a dead letter, the instance stays.
     async fn refuse(&mut self, received: &Received<'_>, name: &str, text: &str) -> Result<(), RunError> {
         self.metrics.frames.inc(MODULE_FAULT);
-        self.metrics.faults.inc(CONTRACT);
+        self.module.breached();
         self.dead(received, name, Reason { code: MODULE_FAULT, text }).await
     }
 

@@ -21,8 +21,6 @@ use crate::outbox::Outbox;
 use crate::records::{Bury, Maker};
 use crate::timers::Timers;
 
-/// Kind of a fault that is not a trap: the module asked for what it may not have.
-pub(crate) const CONTRACT: &str = "contract";
 /// How long what was read before the end may take to be processed.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -32,13 +30,10 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// The module cannot be used (78), the configuration cannot be used (64), no broker in `service.start_timeout_ms`, or
 /// what was read could not be written at the end (69).
 pub async fn run(config: IngestConfig, context: Context) -> Result<(), RunError> {
-    let loaded = context.health.condition("module", "loading");
     let connected = context.health.condition("connection", "waiting for the broker");
     let metrics = Metrics::new(&context.metrics);
     let watch = BusWatch::start(&config.bus, &context.health, &context.shutdown);
-    let module = Module::start(config.module.clone()).await?;
-    check_venue(&config, &module)?;
-    loaded.met();
+    let module = Module::start(&config, &context).await?;
     // Without a broker nothing is read: an unwritten frame would be lost with this process.
     if !watch.reached_at_start(config.service.start_timeout_ms).await? {
         return Ok(());
@@ -71,18 +66,6 @@ pub async fn run(config: IngestConfig, context: Context) -> Result<(), RunError>
     }
     .go(inputs)
     .await
-}
-
-fn check_venue(config: &IngestConfig, module: &Module) -> Result<(), RunError> {
-    let (ours, description) = (&config.service.venue, module.description());
-    if description.venue != *ours && description.venue != "*" {
-        let text = format!("{} is of venue `{}`, service.venue is `{ours}`", description.name, description.venue);
-        return Err(RunError::Module(text));
-    }
-    for stream in config.ingest.streams.iter().filter(|stream| !description.streams.contains(stream)) {
-        tracing::warn!(stream, module = description.name, "the module does not know this stream of ingest.streams");
-    }
-    Ok(())
 }
 
 pub(crate) struct Service {
@@ -194,14 +177,13 @@ impl Service {
 
     /// The module asked for something that it may not have. It is not done; nothing else changes.
     fn breach(&self, reason: &str) {
-        self.metrics.faults.inc(CONTRACT);
+        self.module.breached();
         tracing::error!(reason, "the module broke its contract; its request is ignored");
     }
 
     /// The instance is gone, and so is what it knew. The new one adopts the open connections, unless faults follow each
     /// other: then `culprit`, the connection that brought the fault (all of them if unknown), is closed for a while.
     pub(crate) async fn fault(&mut self, fault: Fault, culprit: Option<&str>) -> Result<(), RunError> {
-        self.metrics.faults.inc(fault.kind.code());
         if fault.kind == FaultKind::Rebuild {
             return Err(RunError::Module(fault.to_string()));
         }

@@ -29,6 +29,10 @@ impl FaultReport {
         Self { counter: registry.counter_by("unrip_module_faults_total", help, "kind"), kinds: BTreeMap::new() }
     }
 
+    pub(super) fn counter(&self) -> &CounterBy {
+        &self.counter
+    }
+
     pub(super) fn report(&mut self, module: &str, faults: FaultCounts) {
         for (kind, count, text) in faults.iter() {
             self.note(kind, count, text, module);

@@ -15,6 +15,7 @@ use super::checks::{Expectations, Network};
 use super::faults::FaultReport;
 use crate::config::ModuleSection;
 use crate::health::Condition;
+use crate::metrics::CounterBy;
 use crate::run::{Context, RunError};
 
 /// Calls that wait for the module; further callers wait for room.
@@ -25,6 +26,7 @@ type Call<I> = Box<dyn FnOnce(&mut Active<I>) + Send>;
 /// A handle to a module's thread. Cheap to clone; the thread ends with the last handle.
 pub struct Seat<I> {
     calls: mpsc::Sender<Call<I>>,
+    faults: CounterBy,
 }
 
 /// What a module answered, and which code it was.
@@ -71,6 +73,7 @@ impl<I: Instance> Seat<I> {
         let condition = context.health.condition("module", "loading");
         section.check_grants(network).map_err(RunError::Config)?;
         let faults = FaultReport::new(&context.metrics);
+        let counted = faults.counter().clone();
         let (calls, waiting) = mpsc::channel(CALLS_WAITING_MAX);
         let (ready, started) = oneshot::channel();
         let (section, watched) = (section.clone(), condition.clone());
@@ -90,7 +93,12 @@ impl<I: Instance> Seat<I> {
         spawned.map_err(|error| RunError::Software(format!("no thread for the module: {error}")))?;
         started.await.map_err(|_| Gone)??;
         condition.met();
-        Ok(Self { calls })
+        Ok(Self { calls, faults: counted })
+    }
+
+    /// The fault metric, for breaches of the contract that only a role can see.
+    pub fn faults(&self) -> &CounterBy {
+        &self.faults
     }
 
     /// Has the instance do `work` in its turn.
@@ -135,7 +143,7 @@ impl<I: Instance> Active<I> {
 
 impl<I> Clone for Seat<I> {
     fn clone(&self) -> Self {
-        Self { calls: self.calls.clone() }
+        Self { calls: self.calls.clone(), faults: self.faults.clone() }
     }
 }
 
