@@ -117,6 +117,11 @@ impl Reactor {
         &self.strategy
     }
 
+    /// Whether it keeps memory between calls.
+    pub fn is_stateful(&self) -> bool {
+        self.state.is_some()
+    }
+
     /// One result per input, in order. An input on which the module fails twice alone is a [`Rejection::Fault`]
     /// and leaves no trace in its state.
     pub fn react(&mut self, inputs: &[Input]) -> Result<Vec<Result<Vec<Decision>, Rejection>>, Fatal> {

@@ -8,8 +8,10 @@ mod stage;
 mod tests;
 
 use unrip_core::topic;
+use unrip_engine::normalizer::Normalizer;
+use unrip_service::module::{Expectations, Seat};
 use unrip_service::pipeline::{self, Setup};
-use unrip_service::{Context, RunError, module};
+use unrip_service::{Context, RunError};
 
 pub use config::{Config, NormalizeSection};
 use stage::{Normalize, Writer};
@@ -19,11 +21,9 @@ use stage::{Normalize, Writer};
 /// # Errors
 /// The module cannot be loaded or cannot continue, the configuration cannot be used, or no broker in time.
 pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
-    let loaded = context.health.condition("module", "being compiled");
-    let section = config.module.clone();
-    let instance = tokio::task::spawn_blocking(move || module::load(&section)?.normalizer());
-    let instance = instance.await.map_err(|error| RunError::Software(format!("loading the module: {error}")))??;
-    loaded.met();
+    let streams = Some(("normalize.streams", config.normalize.streams.clone()));
+    let expected = Expectations { venue: config.service.venue.clone(), streams };
+    let seat = Seat::<Normalizer>::start(&config.module, expected, None, &context).await?;
     let venue = &config.service.venue;
     let events = config.normalize.events;
     let outputs = events.iter().map(|event| topic::norm(event)).collect();
@@ -37,5 +37,5 @@ pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
         options: config.pipeline,
         start_timeout_ms: config.service.start_timeout_ms,
     };
-    pipeline::run(setup, Normalize::new(instance, writer), &context).await
+    pipeline::run(setup, Normalize::new(seat, writer), &context).await
 }

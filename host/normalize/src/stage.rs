@@ -1,12 +1,13 @@
 //! Raw records in, canonical records out: envelopes, ids and keys around what the module says.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use unrip_bus::{Outgoing, Record};
 use unrip_core::event::canonical::{CanonicalEvent, Derivation};
 use unrip_core::event::raw::RawFrame;
 use unrip_core::{Envelope, ModuleRef, topic};
 use unrip_engine::normalizer::{Normalizer, RawInput};
+use unrip_service::module::Seat;
 use unrip_service::pipeline::{Answer, Read, Stage, Step};
 use unrip_service::{Clock, Ids, RunError};
 
@@ -17,7 +18,7 @@ const EVENT_NOT_CONFIGURED: &str = "event_not_configured";
 
 /// Raw records to canonical records.
 pub(crate) struct Normalize {
-    module: Arc<Mutex<Normalizer>>,
+    seat: Seat<Normalizer>,
     writer: Writer,
 }
 
@@ -31,8 +32,8 @@ pub(crate) struct Writer {
 }
 
 impl Normalize {
-    pub(crate) fn new(module: Normalizer, writer: Writer) -> Self {
-        Self { module: Arc::new(Mutex::new(module)), writer }
+    pub(crate) fn new(seat: Seat<Normalizer>, writer: Writer) -> Self {
+        Self { seat, writer }
     }
 }
 
@@ -46,13 +47,14 @@ impl Stage for Normalize {
     }
 
     async fn call(&mut self, inputs: Vec<RawInput>) -> Result<Answer<RawInput, Vec<CanonicalEvent>>, RunError> {
-        let module = Arc::clone(&self.module);
-        let call = tokio::task::spawn_blocking(move || {
-            let mut module = module.lock().unwrap_or_else(PoisonError::into_inner);
-            let results = module.normalize(&inputs).map_err(|fatal| RunError::Module(fatal.to_string()))?;
-            Ok(Answer { inputs, results, module: Arc::new(module.module_ref().clone()) })
+        let call = self.seat.ask(move |normalizer| {
+            let results = normalizer.normalize(&inputs);
+            (inputs, results)
         });
-        call.await.map_err(|error| RunError::Software(format!("the module's call: {error}")))?
+        let answer = call.await?;
+        let (inputs, results) = answer.value;
+        let results = results.map_err(|fatal| RunError::Module(fatal.to_string()))?;
+        Ok(Answer { inputs, results, module: answer.module })
     }
 
     fn write(&self, record: &Record, cause: Self::Cause, events: Vec<CanonicalEvent>, module: &Arc<ModuleRef>) -> Step {

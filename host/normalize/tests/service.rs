@@ -74,8 +74,9 @@ async fn turns_raw_records_into_canonical_records_and_dead_letters() {
     .await
     .unwrap();
     let bus = BusConfig::at(bootstrap.clone());
-    let venue = format!("v-{}", Uuid::now_v7().simple());
-    let raw_topic = topic::raw(&venue, "quote");
+    // The module knows its venue; on brokers that others use, their records are there too.
+    let venue = "near-intents";
+    let raw_topic = topic::raw(venue, "quote");
     for name in [&raw_topic, &topic::dead(&raw_topic), &topic::norm("swap_demand")] {
         make(&bus, name).await;
     }
@@ -87,9 +88,13 @@ async fn turns_raw_records_into_canonical_records_and_dead_letters() {
     let context = Context::of("normalize");
     let task = tokio::spawn(unrip_normalize::run(config, context.clone()));
 
-    let good = raw(&venue, 1, FRAME.as_bytes());
+    let good = raw(venue, 1, FRAME.as_bytes());
     let two_amounts = FRAME.replace("\"min_deadline_ms\"", "\"exact_amount_out\":\"5\",\"min_deadline_ms\"");
-    let values = [good.encode().unwrap(), raw(&venue, 2, two_amounts.as_bytes()).encode().unwrap(), b"\xff{".to_vec()];
+    let values = [
+        good.encode().unwrap(),
+        raw(venue, 2, two_amounts.as_bytes()).encode().unwrap(),
+        format!("\\ {}", good.event_id).into_bytes(),
+    ];
     let producer = Producer::new(&bus).unwrap();
     for value in &values {
         let key = b"5b12b323-f7a5-5bb9-bb30-3800ebc35943".to_vec();
@@ -97,7 +102,9 @@ async fn turns_raw_records_into_canonical_records_and_dead_letters() {
         soon("send", producer.send(record)).await.unwrap();
     }
 
-    let ours = |record: &Record| record.header("venue") == Some(venue.as_bytes());
+    let ours = |record: &Record| {
+        Envelope::<SwapDemand>::decode(&record.value).is_ok_and(|demand| demand.causation_id == Some(good.event_id))
+    };
     let records = read(&bus, &topic::norm("swap_demand"), ours, 1).await;
     let demand = Envelope::<SwapDemand>::decode(&records[0].value).unwrap();
     assert_eq!(demand.event_id, derived_event_id(good.event_id, "normalize", "swap_demand", 0));
@@ -110,10 +117,12 @@ async fn turns_raw_records_into_canonical_records_and_dead_letters() {
     let module = demand.module.unwrap();
     assert_eq!((module.name.as_str(), module.wit.as_str()), ("near-intents/normalize", "unrip:normalizer@0.1.0"));
 
-    let letters = read(&bus, &topic::dead(&raw_topic), |_| true, 2).await;
-    for (letter, value) in letters.iter().zip(&values[1..]) {
-        let letter = Envelope::<DeadLetter>::decode(&letter.value).unwrap();
-        assert_eq!(&letter.raw_bytes().unwrap().unwrap(), value, "{}", letter.payload.reason);
+    for value in &values[1..] {
+        let of_it = |record: &Record| {
+            Envelope::<DeadLetter>::decode(&record.value)
+                .is_ok_and(|letter| letter.raw_bytes().is_ok_and(|bytes| bytes.as_ref() == Some(value)))
+        };
+        read(&bus, &topic::dead(&raw_topic), of_it, 1).await;
     }
     let health = context.health.readiness();
     assert!(health.ready, "{health:?}");

@@ -13,9 +13,11 @@ mod tests;
 use std::path::Path;
 
 use unrip_core::topic;
-use unrip_engine::{Capability, Description, LoadError};
+use unrip_engine::LoadError;
+use unrip_engine::reactor::Reactor;
+use unrip_service::module::{Expectations, Seat};
 use unrip_service::pipeline::{self, Setup};
-use unrip_service::{Context, RunError, module};
+use unrip_service::{Context, RunError};
 
 pub use bounds::Bounds;
 pub use config::{Config, ReactSection};
@@ -27,17 +29,11 @@ pub use tally::Tally;
 /// # Errors
 /// The module cannot be loaded or cannot continue, the configuration cannot be used, or no broker in time.
 pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
-    let loaded = context.health.condition("module", "being compiled");
-    let section = config.module.clone();
-    let instance = tokio::task::spawn_blocking(move || {
-        let module = module::load(&section)?;
-        refuse_state(&section.path, module.module().description())?;
-        module.reactor()
-    });
-    let instance = instance.await.map_err(|error| RunError::Software(format!("loading the module: {error}")))??;
-    let strategy = instance.strategy().to_owned();
+    let events = Some(("react.events", config.react.events.clone()));
+    let expected = Expectations { venue: config.service.venue.clone(), streams: events };
+    let seat = Seat::<Reactor>::start(&config.module, expected, None, &context).await?;
+    let strategy = describe(&config.module.path, &seat).await?;
     tracing::info!(strategy, "strategy ready");
-    loaded.met();
     let venue = &config.service.venue;
     let tally = Tally::new(&context.metrics);
     let lines = tokio::spawn(tally.clone().log_until(context.shutdown.clone()));
@@ -58,7 +54,7 @@ pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
         clock: context.clock.clone(),
         ids: context.ids.clone(),
     };
-    let ended = pipeline::run(setup, React::new(instance, writer), &context).await;
+    let ended = pipeline::run(setup, React::new(seat, writer), &context).await;
     // Ends by itself at shutdown, with a last line; otherwise there is nothing more to count.
     if context.shutdown.is_cancelled() {
         let _ = lines.await;
@@ -66,10 +62,12 @@ pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
     ended
 }
 
-/// A strategy with memory would forget it at each restart, and keep what a partition taught it that is another's now.
-fn refuse_state(path: &Path, module: &Description) -> Result<(), RunError> {
-    if !module.capabilities.contains(&Capability::State) {
-        return Ok(());
+/// The strategy's name. A strategy with memory is refused: it would forget it at each restart, and keep what a partition
+/// taught it that has another owner by now.
+async fn describe(path: &Path, seat: &Seat<Reactor>) -> Result<String, RunError> {
+    let (strategy, stateful) = seat.ask(|reactor| (reactor.strategy().to_owned(), reactor.is_stateful())).await?.value;
+    if !stateful {
+        return Ok(strategy);
     }
     Err(RunError::from(LoadError::NotServed {
         path: path.display().to_string(),

@@ -1,6 +1,6 @@
 //! Canonical records in, commands out: ids, keys and bounds around what the strategy decides.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use unrip_bus::{Outgoing, Record};
 use unrip_core::envelope::{AnyEnvelope, DecodeError};
@@ -9,6 +9,7 @@ use unrip_core::event::command::{ExecuteTrade, execution_key, idempotency_key};
 use unrip_core::id::derived_event_id;
 use unrip_core::{CommandId, Envelope, ModuleRef, Payload, Timestamp, TraceParent, topic};
 use unrip_engine::reactor::{Command, Decision, Input, Reactor};
+use unrip_service::module::Seat;
 use unrip_service::pipeline::{Answer, Read, Stage, Step};
 use unrip_service::{Clock, Ids, RunError};
 
@@ -20,7 +21,7 @@ const OUT_OF_BOUNDS: &str = "command_out_of_bounds";
 
 /// Canonical records to commands.
 pub(crate) struct React {
-    strategy: Arc<Mutex<Reactor>>,
+    seat: Seat<Reactor>,
     writer: Writer,
 }
 
@@ -35,8 +36,8 @@ pub(crate) struct Writer {
 }
 
 impl React {
-    pub(crate) fn new(strategy: Reactor, writer: Writer) -> Self {
-        Self { strategy: Arc::new(Mutex::new(strategy)), writer }
+    pub(crate) fn new(seat: Seat<Reactor>, writer: Writer) -> Self {
+        Self { seat, writer }
     }
 }
 
@@ -50,13 +51,14 @@ impl Stage for React {
     }
 
     async fn call(&mut self, inputs: Vec<Input>) -> Result<Answer<Input, Vec<Decision>>, RunError> {
-        let strategy = Arc::clone(&self.strategy);
-        let call = tokio::task::spawn_blocking(move || {
-            let mut strategy = strategy.lock().unwrap_or_else(PoisonError::into_inner);
-            let results = strategy.react(&inputs).map_err(|fatal| RunError::Module(fatal.to_string()))?;
-            Ok(Answer { inputs, results, module: Arc::new(strategy.module_ref().clone()) })
+        let call = self.seat.ask(move |reactor| {
+            let results = reactor.react(&inputs);
+            (inputs, results)
         });
-        call.await.map_err(|error| RunError::Software(format!("the module's call: {error}")))?
+        let answer = call.await?;
+        let (inputs, results) = answer.value;
+        let results = results.map_err(|fatal| RunError::Module(fatal.to_string()))?;
+        Ok(Answer { inputs, results, module: answer.module })
     }
 
     fn write(&self, record: &Record, cause: AnyEnvelope, decisions: Vec<Decision>, module: &Arc<ModuleRef>) -> Step {

@@ -22,7 +22,7 @@ use unrip_core::partition::partition_for;
 use unrip_core::topic::{self, Retention, TopicSpec};
 use unrip_core::{Amount, CommandId, Envelope, Uuid};
 use unrip_react::Config;
-use unrip_service::{Clock, Context, SystemClock, config};
+use unrip_service::{Clock, Context, RunError, SystemClock, config};
 use unrip_testkit::{broker, components};
 
 /// Far above what anything here takes once the component is built; keeps a failing test from hanging.
@@ -145,4 +145,18 @@ async fn turns_configured_demands_into_commands_and_counts_the_rest() {
     assert!(page.contains("unrip_records_skipped_total{reason=\"other_venue\"}"), "{page}");
     context.shutdown.cancel();
     soon("stop", task).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refuses_a_strategy_with_memory() {
+    let fixture = tokio::task::spawn_blocking(|| components::fixture("reactor").unwrap()).await.unwrap();
+    let text = format!(
+        "[service]\nvenue = 'fixture'\n[bus]\nbrokers = '127.0.0.1:1'\n[module]\npath = '{}'\n[module.grants]\nstate = true\n\
+         [react]\nevents = ['swap_demand']\n",
+        fixture.display()
+    );
+    let config: Config = config::parse("test.toml", &text, Path::new("/"), &[]).unwrap();
+    let ended = soon("end", unrip_react::run(config, Context::of("react"))).await;
+    let Err(error @ RunError::Module(_)) = ended else { panic!("{ended:?}") };
+    assert!(error.to_string().contains("must be rebuilt by rereading its stream"), "{error}");
 }
