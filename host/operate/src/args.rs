@@ -173,7 +173,7 @@ pub struct ResolveArgs {
     pub bus: BusArgs,
 }
 
-/// What a person can decide; `expired` is none of it, for the executor alone knows that nothing was sent.
+/// What a person can decide. Not `expired`: only the executor knows that nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Decided {
@@ -183,7 +183,7 @@ pub enum Decided {
     Rejected,
     /// It never took effect and never will.
     NotExecuted,
-    /// Nobody can know.
+    /// It cannot be known.
     Unresolved,
 }
 

@@ -8,11 +8,11 @@ pub const EXIT_CODES: &str = "Exit codes:
   10   dev, chaos: a broken promise was found
   11   dev: a service ended by itself
   64   arguments or configuration are wrong
-  65   resolve: refused as things stand; nothing was changed
+  65   resolve: refused in the present state; nothing was changed
   69   a broker, a toolchain or a build is not to be had
   70   a bug in unrip
   74   a file cannot be read or written
-  75   resolve: the decision stands, its result is not published yet
+  75   resolve: the decision is recorded, its result is not published yet
   130  Ctrl-C before everything ran";
 
 /// Everything went well.
@@ -23,9 +23,9 @@ pub const PROMISE_BROKEN: u8 = 10;
 pub const SERVICE_DIED: u8 = 11;
 /// Arguments or files are wrong.
 pub const USAGE: u8 = service_exit::CONFIG;
-/// What was asked for is refused as things stand; nothing was changed.
+/// Refused in the present state; nothing was changed.
 pub const REFUSED: u8 = 65;
-/// `unrip resolve`: the decision stands, and its result is not published yet.
+/// `unrip resolve`: the decision is recorded, and its result is not published yet.
 pub const NOT_YET: u8 = 75;
 /// Something that is needed is not there: a broker, a toolchain, a build that succeeds.
 pub const UNAVAILABLE: u8 = service_exit::UNAVAILABLE;
@@ -42,10 +42,10 @@ pub enum Error {
     /// Arguments or files are wrong: mend them.
     #[error("{0}")]
     Usage(String),
-    /// Refused as things stand; nothing was changed.
+    /// Refused in the present state; nothing was changed.
     #[error("{0}")]
     Refused(String),
-    /// A decision stands, and its result is not published yet.
+    /// A decision is recorded, and its result is not published yet.
     #[error("{0}")]
     NotYet(String),
     /// Something that is needed is not there.

@@ -39,8 +39,7 @@ fn who(by: Option<&str>) -> Option<String> {
 
 /// Who acts, where that must be known.
 fn who_must_be_known(by: Option<&str>) -> Result<String, Error> {
-    who(by)
-        .ok_or_else(|| Error::Usage("--by: nobody is named and USER is not set; say who decides: --by NAME".to_owned()))
+    who(by).ok_or_else(|| Error::Usage("--by is missing and USER is not set; say who decides: --by NAME".to_owned()))
 }
 
 /// A reason is for those who come later: it may not be empty.

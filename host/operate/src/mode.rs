@@ -11,12 +11,12 @@ use super::{print, reason, who, who_must_be_known};
 use crate::error::{self, Error};
 use crate::modes::{self, Change};
 
-/// Runs `unrip halt`. Nothing that could be left out stands between the word and the record.
+/// Runs `unrip halt`. Does only what is needed to write the record, so that halting stays fast.
 ///
 /// # Errors
 /// The brokers are away: the mode is not set, or it is not known whether it is.
 pub async fn halt(args: &HaltArgs) -> Result<u8, Error> {
-    let by = who(args.by.as_deref()).unwrap_or_else(|| "somebody".to_owned());
+    let by = who(args.by.as_deref()).unwrap_or_else(|| "unknown".to_owned());
     set(&args.bus.bus()?, &args.scope, Mode::Halted, &args.reason, by).await
 }
 
@@ -64,7 +64,7 @@ async fn is_known(bus: &BusConfig, venue: &str) -> bool {
     admin.describe(&topic::dead_frames(venue)).await.map_or(true, |found| found.is_some())
 }
 
-/// What the operator is told of a change.
+/// The lines that report a change to the operator.
 fn said(scope: &Scope, mode: Mode, change: &Change) -> Vec<String> {
     let before = match (&change.before, scope) {
         (Some(before), _) => before.mode().as_str().to_owned(),
@@ -75,7 +75,7 @@ fn said(scope: &Scope, mode: Mode, change: &Change) -> Vec<String> {
     if let Some(now) = change.now.get(&scope.to_string())
         && now.mode() != mode
     {
-        lines.push(format!("WARNING: somebody has set it again since: {}", told(now)));
+        lines.push(format!("WARNING: it has been set again since: {}", described(now)));
     }
     if mode == Mode::ReduceOnly {
         lines.push("note: venues whose positions are not known refuse everything, like halted".to_owned());
@@ -84,7 +84,7 @@ fn said(scope: &Scope, mode: Mode, change: &Change) -> Vec<String> {
     lines
 }
 
-/// Scopes that go on refusing what this mode would let through.
+/// Scopes that still refuse what this mode would allow.
 fn stricter(scope: &Scope, mode: Mode, now: &Modes) -> Vec<String> {
     let own = scope.to_string();
     let mut lines = Vec::new();
@@ -95,13 +95,13 @@ fn stricter(scope: &Scope, mode: Mode, now: &Modes) -> Vec<String> {
         // A scope that cannot be read is shown rather than hidden.
         let meets = other.parse::<Scope>().map_or(true, |other| other.meets(scope));
         if meets && standing.mode() > mode {
-            lines.push(format!("still stricter: {other} is {}", told(standing)));
+            lines.push(format!("still stricter: {other} is {}", described(standing)));
         }
     }
     lines
 }
 
-fn told(standing: &ScopeMode) -> String {
+fn described(standing: &ScopeMode) -> String {
     match standing {
         ScopeMode::Set(set) => format!("{}, by {} at {}: {}", set.mode.as_str(), set.set_by, set.set_at, set.reason),
         ScopeMode::Unreadable(reason) => format!("halted: its record cannot be read ({reason})"),

@@ -94,7 +94,7 @@ async fn find(bus: &BusConfig, id: CommandId) -> Result<Doubt, Error> {
     Ok(Doubt { partition, open, journal, journal_end: end(&bounds), results_end: end(&results) })
 }
 
-/// Whether this decision can be true as things stand.
+/// Whether this decision can be true now.
 fn may_be_decided(open: &OpenClaim, decided: Decided, now: Timestamp) -> Result<(), Error> {
     let id = open.head.id;
     if let Some((status, code)) = &open.evidence {
@@ -128,7 +128,7 @@ fn confirm(args: &ResolveArgs) -> Result<(), Error> {
     }
 }
 
-/// Appends the decision and reads it back; where it stands. It counts only if the claim was still open there.
+/// Appends the decision, reads it back and returns its offset. It counts only if the claim was still open there.
 async fn append(bus: &BusConfig, doubt: &Doubt, payload: JournalDecision) -> Result<i64, Error> {
     let (now, ids) = (SystemClock.now(), Ids::random());
     let (id, status) = (payload.command_id, payload.status);
@@ -203,7 +203,7 @@ async fn wait_for_result(
     id: CommandId,
     until: Instant,
 ) -> Result<Option<TradeResult>, Error> {
-    let cannot = || Error::bus("the decision stands; cannot read the results");
+    let cannot = || Error::bus("the decision is recorded; cannot read the results");
     let from = vec![(topic::TRADE_RESULT.to_owned(), doubt.partition, doubt.results_end)];
     let mut reader = LogReader::open(bus, from, Isolation::ReadCommitted).map_err(cannot())?;
     loop {

@@ -1,4 +1,4 @@
-//! Where the words of a run go: progress to stderr, events to stdout unless that is kept for the summary.
+//! Where the output of a run goes: progress to stderr, events to stdout unless stdout is reserved for the summary.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 /// Prints. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Say {
-    begun: Arc<Instant>,
+    started_at: Arc<Instant>,
     events: Events,
 }
 
@@ -25,19 +25,19 @@ impl Say {
             (false, true) => Events::Stderr,
             (false, false) => Events::Stdout,
         };
-        Self { begun: Arc::new(Instant::now()), events }
+        Self { started_at: Arc::new(Instant::now()), events }
     }
 
     /// A line about what is being done.
     #[allow(clippy::print_stderr, reason = "progress is for the person at the terminal")]
     pub fn progress(&self, text: &str) {
-        eprintln!("{:>8.2}s  {text}", self.begun.elapsed().as_secs_f64());
+        eprintln!("{:>8.2}s  {text}", self.started_at.elapsed().as_secs_f64());
     }
 
     /// A line about a record.
     #[allow(clippy::print_stdout, clippy::print_stderr, reason = "events are what the command shows")]
     pub fn event(&self, text: &str) {
-        let seconds = self.begun.elapsed().as_secs_f64();
+        let seconds = self.started_at.elapsed().as_secs_f64();
         match self.events {
             Events::Stdout => println!("{seconds:>8.2}s  {text}"),
             Events::Stderr => eprintln!("{seconds:>8.2}s  {text}"),

@@ -2,7 +2,7 @@
 
 /// The service was asked to stop and did.
 pub const OK: u8 = 0;
-/// The configuration is wrong: mend the file and start again.
+/// The configuration is wrong: correct the file and start again.
 pub const CONFIG: u8 = 64;
 /// Something outside is not there (a broker that stayed away longer than `service.start_timeout_ms`).
 pub const UNAVAILABLE: u8 = 69;

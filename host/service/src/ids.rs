@@ -35,7 +35,7 @@ impl Ids {
         self.uuid_v7(at).to_string()
     }
 
-    /// The `traceparent` of a record that begins a chain.
+    /// The `traceparent` of a record that starts a chain.
     pub fn trace(&self) -> TraceParent {
         TraceParent { trace_id: self.bytes(), span_id: self.bytes() }
     }

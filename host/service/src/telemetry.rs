@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::time::FormatTime;
 ///
 /// `level` is a tracing filter: `info`, `debug`, `info,unrip_bus=debug`. Libraries of others are held at `warn`.
 pub fn init(role: &str, level: &str) {
-    // The filter's targets are prefixes: `unrip` stands for every room of ours.
+    // The filter's targets are prefixes: `unrip` matches every crate of unrip.
     let filter = match level.contains(['=', ',']) {
         true => EnvFilter::try_new(level),
         false => EnvFilter::try_new(format!("warn,unrip={level}")),
@@ -43,7 +43,7 @@ fn log_panic(role: &str, info: &PanicHookInfo<'_>) {
     );
 }
 
-/// Times as they stand in records.
+/// Times as records write them.
 struct Micros;
 
 impl FormatTime for Micros {

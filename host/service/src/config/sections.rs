@@ -26,7 +26,7 @@ thread_local! {
 pub struct ConfigPath(PathBuf);
 
 impl ConfigPath {
-    /// A path as it stands.
+    /// A path that is used as it is.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
@@ -145,7 +145,7 @@ pub struct Endpoint {
     pub headers: BTreeMap<String, EndpointHeader>,
     /// Of a websocket: how often the host pings.
     pub ping_interval_ms: Option<u64>,
-    /// Of a websocket: without any frame or pong for so long the connection counts as dead.
+    /// Of a websocket: after this long without a frame or pong the connection counts as dead.
     pub silence_timeout_ms: Option<u64>,
     /// How long a connection may take to open.
     pub connect_timeout_ms: Option<u64>,
@@ -155,7 +155,7 @@ pub struct Endpoint {
     pub reconnect_min_ms: Option<u64>,
     /// Of a websocket: the longest wait before a reconnect.
     pub reconnect_max_ms: Option<u64>,
-    /// Of a websocket: a longer message closes the connection, which is opened anew.
+    /// Of a websocket: a longer message closes the connection, which is then reopened.
     pub message_bytes_max: Option<usize>,
 }
 
@@ -220,6 +220,6 @@ pub type CredentialSlots = BTreeMap<String, CredentialSlot>;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialSlot {
-    /// The file that holds it; read anew at each connect, white space around it is cut.
+    /// The file that holds it; read again at each connect; white space around it is cut.
     pub file: ConfigPath,
 }
