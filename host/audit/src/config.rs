@@ -13,7 +13,6 @@ use crate::ledger::{GRACE_MS, HISTORY_COMMANDS_MAX};
 pub struct Config {
     /// What every service has. The audit reads all venues, whatever `venue` says.
     pub service: ServiceSection,
-    /// The bus.
     pub bus: BusConfig,
     /// Bounds.
     #[serde(default)]

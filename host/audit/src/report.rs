@@ -70,9 +70,7 @@ pub struct Violation {
     pub command_id: Option<CommandId>,
     /// The record that shows it.
     pub topic: String,
-    /// Its partition.
     pub partition: i32,
-    /// Its offset.
     pub offset: i64,
     /// What exactly.
     pub detail: String,

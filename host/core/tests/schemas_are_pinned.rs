@@ -1,5 +1,5 @@
 //! A released schema changes only by adding optional fields; anything else is a new `schema_version`.
-//! `UNRIP_WRITE_SCHEMAS=1 cargo test -p unrip-core --test schemas_are_pinned` writes the files anew; read the diff.
+//! `UNRIP_WRITE_SCHEMAS=1 cargo test -p unrip-core --test schemas_are_pinned` writes the files again; read the diff.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

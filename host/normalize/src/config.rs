@@ -13,7 +13,6 @@ use unrip_service::pipeline::PipelineSection;
 pub struct Config {
     /// What every service has.
     pub service: ServiceSection,
-    /// The bus.
     pub bus: BusConfig,
     /// The venue's normalizer.
     pub module: ModuleSection,

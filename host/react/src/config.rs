@@ -16,7 +16,6 @@ use crate::bounds::Bounds;
 pub struct Config {
     /// What every service has.
     pub service: ServiceSection,
-    /// The bus.
     pub bus: BusConfig,
     /// The strategy.
     pub module: ModuleSection,

@@ -44,7 +44,6 @@ impl Tally {
         }
     }
 
-    /// A command.
     pub fn command(&self) {
         self.decisions.inc("command", "");
         self.with(|counts| counts.commands += 1);

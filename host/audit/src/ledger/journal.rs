@@ -137,7 +137,7 @@ impl Ledger {
         }
     }
 
-    /// A journal that was made anew has fences of its own; what the earlier one held of commands stays true.
+    /// A journal that was made again has fences of its own; what the earlier one held of commands stays true.
     ///
     /// Topic steps that ran at the same time may each have written a genesis: only the one at offset 0 counts.
     fn genesis(&mut self, place: Place, journal_id: Uuid) {
@@ -146,7 +146,7 @@ impl Ledger {
         }
         let before = self.journals.insert(place.partition, journal_id);
         if before.is_some_and(|before| before != journal_id) {
-            tracing::warn!(partition = place.partition, %journal_id, "the journal was made anew");
+            tracing::warn!(partition = place.partition, %journal_id, "the journal was made again; reading its fences from here");
             self.fences.retain(|(partition, _), _| *partition != place.partition);
         }
     }
@@ -157,7 +157,7 @@ impl Ledger {
         }
         count(&mut self.counts.skipped, &skip.reason_code);
         if let Some(command) = skip.command_id.and_then(|id| self.touch(id)) {
-            // A journal that was made anew passes over, as stale, what an earlier one held.
+            // A journal that was made again passes over, as stale, what an earlier one held.
             if skip.reason_code == STALE && (command.claim.is_some() || command.has_ended()) {
                 return;
             }

@@ -24,7 +24,7 @@ pub const HISTORY_COMMANDS_MAX: usize = 200_000;
 /// a few questions in between, and a restart.
 pub const GRACE_MS: i64 = 30_000;
 
-/// What the ledger is told once.
+/// What the ledger is set up with.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Partitions of each of the four topics.

@@ -19,7 +19,6 @@ impl Stream {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Commands, Self::Journal, Self::Results, Self::Statuses];
 
-    /// Its topic.
     pub fn topic(self) -> &'static str {
         match self {
             Self::Commands => topic::EXECUTE_TRADE,
@@ -38,10 +37,7 @@ impl Stream {
 /// Where a record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The stream.
     pub stream: Stream,
-    /// Partition.
     pub partition: i32,
-    /// Offset.
     pub offset: i64,
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --workspace --bench executor                    release, 10^6 journal records
-//! cargo bench --workspace --bench executor --profile dev      nothing is compiled anew
+//! cargo bench --workspace --bench executor --profile dev      nothing is compiled again
 //! cargo bench … -- --commands 20000 --rate 2000 --journal 100000 --claims 200
 //! ```
 //!
@@ -46,7 +46,7 @@ struct Args {
     /// Restarts that are timed from fence to active.
     #[arg(long, default_value_t = 5)]
     restarts: usize,
-    /// Journal records that are folded anew.
+    /// Journal records that are folded again.
     #[arg(long, default_value_t = 1_000_000)]
     journal: usize,
     /// Given by `cargo bench`.

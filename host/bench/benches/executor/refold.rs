@@ -1,4 +1,4 @@
-//! The journal folded anew from its beginning: the way of an executor that has lost its disk.
+//! The journal folded again from its beginning: the way of an executor that has lost its disk.
 
 use std::time::{Duration, Instant};
 

@@ -14,7 +14,7 @@ use crate::trace::TraceParent;
 /// What else a venue says about an event.
 pub type Attributes = BTreeMap<String, String>;
 
-/// Somebody asks to swap one asset for another. Exactly one amount is given.
+/// A taker asks to swap one asset for another. Exactly one amount is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SwapDemand {
     /// The venue's id of the demand.

@@ -66,7 +66,7 @@ pub enum Action {
         amount_in: Amount,
         /// Base units of `asset_out`.
         amount_out: Amount,
-        /// Which amount the taker fixed, for venues that are told only the other one; absent: `amount_in`.
+        /// Which amount the taker fixed, for venues that are sent only the other one; absent: `amount_in`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         amount_fixed: Option<SideFixed>,
     },

@@ -139,7 +139,7 @@ pub struct JournalDecision {
     pub reason: String,
 }
 
-/// What a lost journal held of an ended command, written from an executor's state when the journal is made anew.
+/// What a lost journal held of an ended command, written from an executor's state when the journal is made again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JournalSeed {
     /// The command.

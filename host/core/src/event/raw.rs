@@ -12,7 +12,7 @@ pub struct RawFrame {
     pub connection_id: String,
     /// Numbers the frames of a connection from 0, chatter included.
     pub frame_seq: u64,
-    /// True where state begins anew (a book snapshot).
+    /// True where state begins again (a book snapshot).
     pub reset: bool,
 }
 

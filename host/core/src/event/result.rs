@@ -39,7 +39,7 @@ pub enum ResultStatus {
     NotExecuted,
     /// `dispatch_by` passed and nothing was sent.
     Expired,
-    /// Nobody can know; a person decides.
+    /// The venue offers no way to know; a person decides.
     Unresolved,
 }
 

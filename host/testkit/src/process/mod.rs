@@ -54,7 +54,6 @@ pub enum Error {
     Start {
         /// The process.
         name: String,
-        /// The program.
         program: PathBuf,
         /// The reason.
         source: std::io::Error,

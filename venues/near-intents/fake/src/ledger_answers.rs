@@ -47,7 +47,6 @@ pub struct Response {
     pub nonce: Option<String>,
     /// The quote hash, recomputed.
     pub quote_hash: Option<String>,
-    /// The verdict.
     pub verdict: Verdict,
     /// Code of the error that it stands for; 0 if none.
     pub code: i64,
@@ -100,7 +99,6 @@ pub struct Duplicate {
 pub struct Settled {
     /// Hash of the accepted answer.
     pub quote_hash: String,
-    /// Its quote.
     pub quote_id: String,
     /// Its signer.
     pub account: String,

@@ -57,9 +57,9 @@ pub fn quote_response(
     let Message { message, nonce, recipient, callback_url } =
         Message::parse(unsigned).map_err(|error| Reason::new("unsigned_invalid", error.to_string()))?;
     if callback_url.is_some() {
-        return Err(Reason::new("unsigned_invalid", "a callback is signed, which the relay cannot be told"));
+        return Err(Reason::new("unsigned_invalid", "a callback is signed, which the relay has no field for"));
     }
-    // The relay is told only what the taker left open.
+    // The relay is sent only what the taker left open.
     let quote_output = match command.fixed {
         None | Some(Fixed::In) => QuoteOutput::AmountOut(&command.amount_out),
         Some(Fixed::Out) => QuoteOutput::AmountIn(&command.amount_in),

@@ -9,14 +9,12 @@ use serde_json::{Value, json};
 pub struct Response<'a> {
     /// Status code.
     pub status: u16,
-    /// Body.
     pub body: &'a [u8],
 }
 
 /// A final block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Its height.
     pub height: u64,
     /// Its hash, base58.
     pub hash: String,

@@ -90,9 +90,7 @@ pub struct Prepared {
 /// Something known.
 #[derive(Clone, Copy, Debug)]
 pub struct Fact<'a> {
-    /// Its name.
     pub name: &'a str,
-    /// Its value.
     pub value: &'a str,
     /// How long ago it was asked for.
     pub age_ms: u64,

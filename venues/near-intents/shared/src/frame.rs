@@ -110,9 +110,9 @@ object!(
         min_deadline_ms: Scalar = "min_deadline_ms",
         /// The auction's length, deprecated.
         wait_ms: Scalar = "wait_ms",
-        /// The auction lasts at least so long.
+        /// The auction lasts at least this many milliseconds.
         min_wait_ms: Scalar = "min_wait_ms",
-        /// The auction lasts at most so long.
+        /// The auction lasts at most this many milliseconds.
         max_wait_ms: Scalar = "max_wait_ms",
         /// Whether this is a router's sub-leg.
         protocol_fee_included: Scalar = "protocol_fee_included",
@@ -142,7 +142,7 @@ object!(
 /// What a frame is.
 #[derive(Debug)]
 pub enum Sorted {
-    /// Somebody asks for a price. All three ids are strings; nothing else is vouched for.
+    /// A taker asks for a price. All three ids are strings; nothing else is vouched for.
     Quote(Quote),
     /// Something became of a quote.
     Status(Status),

@@ -16,7 +16,6 @@ pub enum Statement {
     Request(u64, Verdict),
     /// About the action of this digest, lower-case hex.
     Action(String, Verdict),
-    /// A fact.
     Fact(String, String),
     /// Known and of no interest.
     Chatter(&'static str),

@@ -94,7 +94,6 @@ pub enum Effect {
     Timer(String, u32),
     /// The frame is an event of this stream with this key.
     Emit {
-        /// The stream.
         stream: &'static str,
         /// The record's key.
         key: String,

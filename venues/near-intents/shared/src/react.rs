@@ -84,7 +84,6 @@ pub struct Demand<'a> {
 /// What the strategy decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Answer.
     Answer(Answer),
     /// Do nothing, counted by this code.
     Decline(&'static str),

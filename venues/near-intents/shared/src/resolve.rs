@@ -49,7 +49,6 @@ pub enum Step {
     Executed(TimestampUs, String),
     /// It can never take effect, known at this time of the chain.
     NotExecuted(TimestampUs, String),
-    /// Ask this.
     Ask {
         /// Who.
         whom: Whom,
