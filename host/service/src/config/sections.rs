@@ -139,6 +139,7 @@ pub type Endpoints = BTreeMap<String, Endpoint>;
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
     /// `ws://`, `wss://`, `http://` or `https://`.
+    #[serde(deserialize_with = "endpoint_url")]
     pub url: String,
     /// Headers that go with every request or handshake, besides the module's own.
     #[serde(default)]
@@ -157,6 +158,16 @@ pub struct Endpoint {
     pub reconnect_max_ms: Option<u64>,
     /// Of a websocket: a longer message closes the connection, which is then reopened.
     pub message_bytes_max: Option<usize>,
+}
+
+/// The value is not shown: an address may hold a key.
+fn endpoint_url<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let url = String::deserialize(from)?;
+    if ["ws://", "wss://", "http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Ok(url);
+    }
+    let cure = "not an address; choose one for this endpoint: ws://, wss://, http:// or https://, then host and path";
+    Err(serde::de::Error::custom(cure))
 }
 
 /// A header's value in the configuration: text, or the content of a credential slot.

@@ -71,10 +71,14 @@ fn names_file_key_reason_and_cure() {
     check_error(&format!("{GOOD}batch_records_max = \"many\"\n"), &[], "`bus.batch_records_max`: invalid type: string");
     check_error(&format!("{GOOD}batch_records_max = -1\n"), &[], "`bus.batch_records_max`: invalid value");
     check_error(
-        &format!("{GOOD}[endpoints.ws]\nurl = \"x\"\npingg = 1\n"),
+        &format!("{GOOD}[endpoints.ws]\nurl = \"ws://x\"\npingg = 1\n"),
         &[],
         "`endpoints.ws.pingg`: unknown field `pingg`",
     );
+    for url in ["", "choose-a-node", "ftp://x", "node.example:8080"] {
+        let text = format!("{GOOD}[endpoints.node]\nurl = {url:?}\n");
+        check_error(&text, &[], "`endpoints.node.url`: not an address; choose one");
+    }
 }
 
 #[test]
