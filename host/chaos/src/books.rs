@@ -1,5 +1,5 @@
-//! Everything that was written, read anew from the broker and from the venue's ledger, as plain JSON: no type of the
-//! executor's own stands between the records and the judge.
+//! Everything that was written, read again from the broker and from the venue's ledger, as plain JSON: the judge sees the
+//! records without any type of the executor's own.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -58,7 +58,7 @@ pub struct Books {
     pub statuses: Vec<Seen>,
     /// Dead letters of commands.
     pub letters: Vec<Seen>,
-    /// The lines of the venue's ledger; none where others stand in the venue's place.
+    /// The lines of the venue's ledger; none where the venue has no fake.
     pub ledger: Option<Vec<Value>>,
 }
 
@@ -78,7 +78,7 @@ impl Books {
         })
     }
 
-    /// Everything about a command and its quote, as lines for people.
+    /// Everything about a command and its opportunity, as lines for people.
     pub fn traces(&self, command_id: &str) -> Vec<String> {
         let topics = [
             ("command", &self.commands),
@@ -93,7 +93,7 @@ impl Books {
             .map(|(name, seen)| format!("{name} {}/{}: {}", seen.partition, seen.offset, seen.value))
             .collect();
         let quote = self.commands.iter().find(about).map(|seen| seen.text("venue_ref").to_owned());
-        let of_quote = |line: &&Value| line.get("quote_id").and_then(Value::as_str) == quote.as_deref();
+        let of_quote = |line: &&Value| line.get("venue_ref").and_then(Value::as_str) == quote.as_deref();
         traces.extend(self.ledger.iter().flatten().filter(of_quote).map(|line| format!("ledger: {line}")));
         traces
     }

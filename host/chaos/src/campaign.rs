@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use unrip_bus::Record;
-use unrip_testkit::broker::Broker;
 
 use super::arms::Arms;
 use super::counts::Counts;
@@ -31,7 +29,7 @@ const SILENCE: Duration = Duration::from_millis(1_500);
 /// How often it is asked whether everything has come to rest.
 const REST_EVERY: Duration = Duration::from_millis(500);
 
-/// When the faults cease: at the first of both.
+/// When the faults end: at the first of both.
 #[derive(Clone, Copy, Debug)]
 pub struct Until {
     /// After so many kills.
@@ -54,22 +52,61 @@ pub struct Campaign<'a> {
     /// Whether faults still come.
     pub(super) is_on: bool,
     pub(super) breaches: Vec<Breach>,
-    /// When the venue's trouble ends.
-    pub(super) trouble_until: Option<Instant>,
-    /// When the storm ends, and when its next move is due.
-    pub(super) storm: Option<(Instant, Instant)>,
-    /// Executors that a rolling restart has still to restart, the first of them now; since when.
-    pub(super) rolling: Option<(VecDeque<String>, Instant)>,
-    /// The broker while it is down.
-    pub(super) restarting: Option<JoinHandle<Result<Broker, String>>>,
-    /// When the broker last came back.
-    pub(super) broker_back: Option<Instant>,
+    /// Faults that last.
+    pub(super) lasting: Lasting,
     plan: Plan,
     next_fault: (Instant, Fault),
+    pub(super) flow: Flow,
+    started_at: Instant,
+}
+
+/// Faults that last for a while, and what they do next.
+#[derive(Debug, Default)]
+pub(super) struct Lasting {
+    /// When the venue's fault ends.
+    pub(super) venue_until: Option<Instant>,
+    /// A storm of rebalances.
+    pub(super) storm: Option<Storm>,
+    /// A rolling restart.
+    pub(super) rolling: Option<Rolling>,
+    /// When the broker last came back.
+    pub(super) broker_back: Option<Instant>,
+}
+
+/// Executors come and go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Storm {
+    pub(super) until: Instant,
+    pub(super) next_move: Instant,
+}
+
+/// A rolling restart of all executors.
+#[derive(Clone, Debug)]
+pub(super) struct Rolling {
+    /// Those that are still to be restarted, the first of them now.
+    pub(super) left: VecDeque<String>,
+    pub(super) since: Instant,
+}
+
+/// What is written while the campaign runs.
+pub(super) struct Flow {
     tail: Tail,
     pub(super) tally: Tally,
     newest: Instant,
-    begun: Instant,
+}
+
+impl Flow {
+    fn take(&mut self, batch: Option<Result<Vec<Record>, unrip_bus::Error>>) {
+        if let Some(Ok(records)) = batch {
+            self.newest = Instant::now();
+            records.iter().for_each(|record| self.tally.add(record));
+        }
+    }
+
+    /// Whether every command has its result and nothing was written for a while.
+    fn is_quiet(&self) -> bool {
+        self.tally.open() == 0 && self.newest.elapsed() >= SILENCE
+    }
 }
 
 impl std::fmt::Debug for Campaign<'_> {
@@ -82,13 +119,12 @@ impl<'a> Campaign<'a> {
     /// A campaign on a system whose services all run.
     pub fn new(stack: Stack, tail: Tail, plan: Plan, arms: Arms, seed: u64, session_ms: u64, say: &'a Say) -> Self {
         let now = Instant::now();
-        let executors = stack.names_of("execute");
         let member = |name: String| {
-            let mut member = Member::new(&name, executors.contains(&name), now);
+            let mut member = Member::new(&name, now);
             member.phase = Phase::Up;
             (name, member)
         };
-        let members = stack.roles().into_iter().map(member).collect();
+        let members = stack.services.names().into_iter().map(member).collect();
         let mut campaign = Self {
             say,
             stack,
@@ -99,17 +135,11 @@ impl<'a> Campaign<'a> {
             session_ms,
             is_on: true,
             breaches: Vec::new(),
-            trouble_until: None,
-            storm: None,
-            rolling: None,
-            restarting: None,
-            broker_back: None,
+            lasting: Lasting::default(),
             plan,
             next_fault: (now, Fault::Rolling),
-            tail,
-            tally: Tally::default(),
-            newest: now,
-            begun: now,
+            flow: Flow { tail, tally: Tally::default(), newest: now },
+            started_at: now,
         };
         campaign.draw(now);
         campaign
@@ -130,17 +160,17 @@ impl<'a> Campaign<'a> {
         let mut progress = Instant::now() + PROGRESS;
         loop {
             tokio::select! {
-                batch = self.tail.next() => self.take(batch),
+                batch = self.flow.tail.next() => self.flow.take(batch),
                 _ = interrupts.recv() => return Ok(false),
                 _ = look.tick() => {
                     let now = Instant::now();
-                    self.look(now).await?;
+                    self.poll(now).await?;
                     if now >= self.next_fault.0 {
                         let fault = self.next_fault.1.clone();
-                        self.inflict(&fault, now);
+                        self.inflict(&fault, now).await?;
                         self.draw(now);
                     }
-                    self.tell_progress(now, &mut progress);
+                    self.report_progress(now, &mut progress);
                     let enough = until.kills.is_some_and(|kills| self.counts.kills_total() >= kills);
                     if enough || until.time.is_some_and(|time| now >= time) {
                         return Ok(true);
@@ -155,19 +185,19 @@ impl<'a> Campaign<'a> {
     /// # Errors
     /// A program cannot be run.
     pub async fn settle(&mut self, wait: Duration, interrupts: &mut mpsc::Receiver<()>) -> Result<bool, Error> {
-        self.cease();
+        self.cease().await?;
         let until = Instant::now() + wait;
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut ask, mut progress) = (Instant::now(), Instant::now() + PROGRESS);
         loop {
             tokio::select! {
-                batch = self.tail.next() => self.take(batch),
+                batch = self.flow.tail.next() => self.flow.take(batch),
                 _ = interrupts.recv() => return Ok(false),
                 _ = look.tick() => {
                     let now = Instant::now();
-                    self.look(now).await?;
-                    self.tell_progress(now, &mut progress);
+                    self.poll(now).await?;
+                    self.report_progress(now, &mut progress);
                     if now >= ask {
                         ask = now + REST_EVERY;
                         if self.is_at_rest().await {
@@ -183,8 +213,8 @@ impl<'a> Campaign<'a> {
     }
 
     async fn is_at_rest(&self) -> bool {
-        let is_running = self.members.values().all(|member| member.is_up() || member.name == "ingest");
-        if !is_running || self.restarting.is_some() || self.tally.open() > 0 || self.newest.elapsed() < SILENCE {
+        let is_running = self.members.values().all(|member| member.is_up() || member.is_ingest);
+        if !is_running || self.stack.broker.is_restarting() || !self.flow.is_quiet() {
             return false;
         }
         match tail::ends(&self.stack.bus, &self.stack.topics).await {
@@ -193,15 +223,8 @@ impl<'a> Campaign<'a> {
         }
     }
 
-    fn take(&mut self, batch: Option<Result<Vec<Record>, unrip_bus::Error>>) {
-        if let Some(Ok(records)) = batch {
-            self.newest = Instant::now();
-            records.iter().for_each(|record| self.tally.add(record));
-        }
-    }
-
-    /// A line every while.
-    fn tell_progress(&self, now: Instant, next: &mut Instant) {
+    /// A line of progress when it is due.
+    fn report_progress(&self, now: Instant, next: &mut Instant) {
         if now >= *next {
             *next = now + PROGRESS;
             self.say.progress(&self.line());
@@ -210,14 +233,14 @@ impl<'a> Campaign<'a> {
 
     fn line(&self) -> String {
         let results: Vec<String> =
-            self.tally.results.iter().map(|(status, count)| format!("{status} {count}")).collect();
+            self.flow.tally.results.iter().map(|(status, count)| format!("{status} {count}")).collect();
         let up = self.members.values().filter(|member| member.is_executor && member.is_up()).count();
         format!(
             "{:>4.0} s: {} kills, {} commands, {} open, {} executors up, results: {}",
-            self.begun.elapsed().as_secs_f64(),
+            self.started_at.elapsed().as_secs_f64(),
             self.counts.kills_total(),
-            self.tally.commands(),
-            self.tally.open(),
+            self.flow.tally.commands(),
+            self.flow.tally.open(),
             up,
             results.join(", ")
         )

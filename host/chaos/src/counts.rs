@@ -9,7 +9,7 @@ use serde::Serialize;
 pub struct Counts {
     /// `kill -9` by kind: `point`, `random`, `state` (and its state deleted), `broker`, or the service.
     pub kills: BTreeMap<String, u64>,
-    /// Executors that stood for a while, by what stopped them: `point` or `random`.
+    /// Executors that were paused, by what stopped them: `point` or `random`.
     pub pauses: BTreeMap<String, u64>,
     /// Storms of rebalances.
     pub storms: u64,
@@ -19,8 +19,8 @@ pub struct Counts {
     pub clean_stops: u64,
     /// Restarts of the broker after `kill -9`.
     pub broker_restarts: u64,
-    /// Troubles of the venue by kind.
-    pub troubles: BTreeMap<String, u64>,
+    /// Faults of the venue by name.
+    pub venue_faults: BTreeMap<String, u64>,
     /// Services that ended because something outside was away, by name.
     pub unavailable: BTreeMap<String, u64>,
 }

@@ -2,21 +2,26 @@
 
 use std::time::Duration;
 
-use near_intents_fake::Faults;
+use serde_json::json;
 use tokio::time::Instant;
 
-use super::campaign::Campaign;
+use super::campaign::{Campaign, Rolling, Storm};
 use super::member::Phase;
-use super::plan::{Fault, Trouble};
+use super::plan::{Fault, LATE, NONE, VenueFault};
+use unrip_dev::fakes::Fake;
+use unrip_operate::error::Error;
 
-/// A broker is left alone for so long after it came back.
+/// How long a broker is left alone after it came back.
 const BROKER_REST: Duration = Duration::from_secs(25);
 /// Longer than any campaign: a service that is not started again.
 pub(super) const FOR_GOOD: Duration = Duration::from_secs(7 * 86_400);
 
 impl Campaign<'_> {
     /// Inflicts a fault; what is not there to be hit is spared.
-    pub(super) fn inflict(&mut self, fault: &Fault, now: Instant) {
+    ///
+    /// # Errors
+    /// The venue's fake does not do what it is asked for.
+    pub(super) async fn inflict(&mut self, fault: &Fault, now: Instant) -> Result<(), Error> {
         match fault {
             Fault::Kill { victim } => {
                 if let Some(name) = self.executor(*victim) {
@@ -47,17 +52,19 @@ impl Campaign<'_> {
                     self.pause(&name, *ms, now);
                 }
             }
-            Fault::Storm { ms } if self.storm.is_none() => {
+            Fault::Storm { ms } if self.lasting.storm.is_none() => {
                 self.counts.storms += 1;
-                self.storm = Some((now + Duration::from_millis(*ms), now));
+                self.lasting.storm = Some(Storm { until: now + Duration::from_millis(*ms), next_move: now });
             }
-            Fault::Rolling if self.rolling.is_none() => {
-                self.rolling = Some((self.stack.names_of("execute").into(), now))
+            Fault::Rolling if self.lasting.rolling.is_none() => {
+                let left = self.stack.services.names_of("execute").into();
+                self.lasting.rolling = Some(Rolling { left, since: now });
             }
             Fault::Storm { .. } | Fault::Rolling => {}
             Fault::Broker => self.kill_broker(now),
-            Fault::Venue { trouble, ms } => self.trouble(*trouble, *ms, now),
+            Fault::Venue(fault) => self.disturb_venue(fault, now).await?,
         }
+        Ok(())
     }
 
     /// The executor with this number among those that have a process.
@@ -72,69 +79,77 @@ impl Campaign<'_> {
     }
 
     fn kill_broker(&mut self, now: Instant) {
-        if self.restarting.is_some() || self.broker_back.is_some_and(|back| now < back + BROKER_REST) {
+        if self.lasting.broker_back.is_some_and(|back| now < back + BROKER_REST) {
             return;
         }
-        // Not ours: it is left alone.
-        let Some(mut broker) = self.stack.broker.take_if(|broker| broker.pid().is_some()) else { return };
-        self.say.progress("kill -9 of the broker");
-        self.counts.killed("broker");
-        self.restarting = Some(tokio::task::spawn_blocking(move || {
-            let ended = broker.kill().and_then(|()| broker.restart());
-            ended.map(|()| broker).map_err(|error| format!("{error:#}"))
-        }));
-    }
-
-    /// The venue gets into trouble for so long.
-    pub(super) fn trouble(&mut self, trouble: Trouble, ms: u64, now: Instant) {
-        if self.stack.fake.is_none() {
-            return;
-        }
-        self.comfort();
-        *self.counts.troubles.entry(trouble.name().to_owned()).or_default() += 1;
-        let Some(fake) = &self.stack.fake else { return };
-        let set = |faults: Faults| fake.set_faults(faults);
-        match trouble {
-            Trouble::Late { by_ms } => set(Faults { answer_late: 0.8, answer_late_ms: by_ms, ..Faults::default() }),
-            Trouble::Never => set(Faults { never_answer: 0.5, ..Faults::default() }),
-            Trouble::DropBefore => set(Faults { drop_before_recording: 0.3, ..Faults::default() }),
-            Trouble::DropAfter => set(Faults { drop_after_recording: 0.3, ..Faults::default() }),
-            Trouble::Odd => set(Faults { odd_error: 0.3, odd_error_refused: 0.3, ..Faults::default() }),
-            Trouble::Http => set(Faults { http_error: 0.4, http_delay_ms: ms / 3, ..Faults::default() }),
-            Trouble::Refuse => {
-                fake.refuse_connections(Duration::from_millis(ms));
-                fake.close_connections();
-            }
-            Trouble::Close => fake.close_connections(),
-            Trouble::Silence => fake.set_silent(true),
-        }
-        self.trouble_until = Some(now + Duration::from_millis(ms));
-    }
-
-    /// The venue is well again.
-    pub(super) fn comfort(&mut self) {
-        self.trouble_until = None;
-        if let Some(fake) = &self.stack.fake {
-            fake.set_faults(Faults::default());
-            fake.set_silent(false);
+        if self.stack.broker.kill_and_restart() {
+            self.say.progress("kill -9 of the broker");
+            self.counts.killed("broker");
         }
     }
 
-    /// No more faults and no more quotes: who stands goes on, who is down comes back, without a point.
-    pub(super) fn cease(&mut self) {
+    /// The fake of the campaign's only venue.
+    fn fake(&self) -> Option<&Fake> {
+        self.stack.venues.first().and_then(|venue| self.stack.fakes.of(&venue.name))
+    }
+
+    /// Whether the venue declares a fault of this name.
+    pub(super) fn venue_has(&self, name: &str) -> bool {
+        let described = self.stack.venues.first().and_then(|venue| venue.dev.fake.as_ref());
+        self.fake().is_some() && described.is_some_and(|fake| fake.faults.iter().any(|known| known == name))
+    }
+
+    /// Asks the venue's fake for a fault, in place of the one before.
+    ///
+    /// # Errors
+    /// It does not do what it is asked for.
+    pub(super) async fn disturb_venue(&mut self, fault: &VenueFault, now: Instant) -> Result<(), Error> {
+        let Some(fake) = self.fake() else { return Ok(()) };
+        let mut request = json!({"fault": fault.name, "ms": fault.ms});
+        if let (LATE, Some(fields)) = (fault.name.as_str(), request.as_object_mut()) {
+            fields.insert("by_ms".to_owned(), fault.by_ms.into());
+        }
+        fake.control(&request).await?;
+        *self.counts.venue_faults.entry(fault.name.clone()).or_default() += 1;
+        self.lasting.venue_until = Some(now + Duration::from_millis(fault.ms));
+        Ok(())
+    }
+
+    /// Ends the venue's fault.
+    ///
+    /// # Errors
+    /// The venue's fake does not do what it is asked for.
+    pub(super) async fn heal_venue(&mut self) -> Result<(), Error> {
+        self.lasting.venue_until = None;
+        match self.fake() {
+            Some(fake) => fake.control(&json!({"fault": NONE})).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops injecting faults and quotes; restarts services that are down, without a point.
+    ///
+    /// # Errors
+    /// The venue's fake does not do what it is asked for.
+    pub(super) async fn cease(&mut self) -> Result<(), Error> {
         self.is_on = false;
-        (self.storm, self.rolling) = (None, None);
-        self.comfort();
+        (self.lasting.storm, self.lasting.rolling) = (None, None);
+        self.heal_venue().await?;
         let now = Instant::now();
-        self.terminate("ingest", now);
+        let ingests: Vec<String> =
+            self.members.values().filter(|member| member.is_ingest).map(|member| member.name.clone()).collect();
+        for name in ingests {
+            self.terminate(&name, now);
+        }
         for member in self.members.values_mut() {
             match member.phase {
                 Phase::Paused(_) => member.phase = Phase::Paused(now),
-                Phase::Down(_) if member.name == "ingest" => member.phase = Phase::Down(now + FOR_GOOD),
+                Phase::Down(_) if member.is_ingest => member.phase = Phase::Down(now + FOR_GOOD),
                 Phase::Down(_) => member.phase = Phase::Down(now),
                 _ => {}
             }
         }
+        Ok(())
     }
 }
 

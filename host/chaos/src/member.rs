@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::arms::Arm;
+use unrip_dev::config::role_of;
+use unrip_dev::services::INGEST;
 
 /// A service.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub struct Member {
     pub name: String,
     /// Whether it is an executor.
     pub is_executor: bool,
+    /// Whether it brings quotes in.
+    pub is_ingest: bool,
     /// What it is doing.
     pub phase: Phase,
     /// Whether it was asked to stop.
@@ -30,7 +34,7 @@ pub struct Member {
 pub enum Phase {
     /// It runs.
     Up,
-    /// It stands, until then.
+    /// It is stopped (SIGSTOP), until then.
     Paused(Instant),
     /// It was asked to stop.
     Stopping(Instant),
@@ -45,21 +49,22 @@ pub enum Ended {
     AtPoint,
     /// As it was asked to.
     Clean,
-    /// It could not go on without the broker, and said so: whoever runs it starts it again.
+    /// It could not continue without the broker, and said so: its supervisor starts it again.
     Unavailable,
     /// In a way that must not be.
     Badly,
 }
 
-/// The exit code of a service that cannot go on without something outside.
+/// The exit code of a service that cannot continue without something outside.
 const EXIT_UNAVAILABLE: i32 = unrip_service::exit::UNAVAILABLE as i32;
 
 impl Member {
     /// A service that starts at `at`.
-    pub fn new(name: &str, is_executor: bool, at: Instant) -> Self {
+    pub fn new(name: &str, at: Instant) -> Self {
         Self {
             name: name.to_owned(),
-            is_executor,
+            is_executor: role_of(name) == "execute",
+            is_ingest: role_of(name) == INGEST,
             phase: Phase::Down(at),
             is_asked: false,
             arm: None,
@@ -68,7 +73,7 @@ impl Member {
         }
     }
 
-    /// Whether it runs and nobody has asked it for anything.
+    /// Whether it runs and was not asked to stop or paused.
     pub fn is_up(&self) -> bool {
         self.phase == Phase::Up
     }
@@ -88,7 +93,7 @@ impl Member {
         match (code, signal) {
             (None, Some(9)) if self.arm.is_some() => Ended::AtPoint,
             (Some(0), _) if self.is_asked => Ended::Clean,
-            // It was asked before it could listen: nothing had begun.
+            // It was asked before it could listen: nothing had started.
             (None, Some(15)) if self.is_asked => Ended::Clean,
             (Some(EXIT_UNAVAILABLE), _) => Ended::Unavailable,
             _ => Ended::Badly,
@@ -104,10 +109,10 @@ mod tests {
     #[test]
     fn ends_are_told_apart() {
         let now = Instant::now();
-        let mut member = Member::new("execute", true, now);
+        let mut member = Member::new("execute-a-venue", now);
         member.phase = Phase::Up;
-        assert_eq!(member.judge(None, Some(9)), Ended::Badly, "nobody killed it");
-        assert_eq!(member.judge(Some(0), None), Ended::Badly, "nobody asked it to stop");
+        assert_eq!(member.judge(None, Some(9)), Ended::Badly, "it was not killed");
+        assert_eq!(member.judge(Some(0), None), Ended::Badly, "it was not asked to stop");
         assert_eq!(member.judge(Some(69), None), Ended::Unavailable);
         assert_eq!(member.judge(Some(74), None), Ended::Badly);
         member.arm = Some(Arm { point: "a".to_owned(), text: "a:1:kill".to_owned(), help: Help::None });

@@ -8,27 +8,27 @@ use super::rng::Rng;
 /// Shortest and longest pause between two faults, in milliseconds.
 const PAUSE_MS: (u64, u64) = (150, 1_600);
 
-/// Something that goes wrong. `victim` is counted round the executors there are.
+/// Something that goes wrong. `victim` is the index of the process to hit, modulo the candidates there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// `kill -9` of an executor.
     Kill {
-        /// Whom.
+        /// Index of the executor, modulo their number.
         victim: u64,
     },
     /// `kill -9` of an executor, and its state is deleted.
     LoseState {
-        /// Whom.
+        /// Index of the executor, modulo their number.
         victim: u64,
     },
     /// `kill -9` of another service.
     KillService {
-        /// Whom, counted round them.
+        /// Index of the service, modulo their number.
         victim: u64,
     },
     /// SIGSTOP of an executor, SIGCONT later.
     Pause {
-        /// Whom.
+        /// Index of the executor, modulo their number.
         victim: u64,
         /// For how long, in milliseconds.
         ms: u64,
@@ -42,71 +42,48 @@ pub enum Fault {
     Rolling,
     /// `kill -9` of the broker, and a new start.
     Broker,
-    /// The venue has trouble.
-    Venue {
-        /// Which.
-        trouble: Trouble,
-        /// For how long, in milliseconds.
-        ms: u64,
-    },
+    /// The venue's fake is asked for one of its faults.
+    Venue(VenueFault),
 }
 
-/// What a venue can do to us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// Answers come late: some within the executor's patience, some after it.
-    Late {
-        /// So many milliseconds.
-        by_ms: u64,
-    },
-    /// Half of the answers never come.
-    Never,
-    /// The connection breaks and the answer was not looked at.
-    DropBefore,
-    /// The answer is recorded, then the connection breaks.
-    DropAfter,
-    /// An error that says nothing, accepted or not.
-    Odd,
-    /// New connections are refused, the old ones broken.
-    Refuse,
-    /// All connections break once.
-    Close,
-    /// Nothing is sent or read.
-    Silence,
-    /// Questions get 503 or a late answer.
-    Http,
+/// A fault that a venue's description declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VenueFault {
+    /// Its name.
+    pub name: String,
+    /// How long it is meant to last, in milliseconds.
+    pub ms: u64,
+    /// How late late answers come, in milliseconds: some within the executor's patience, some after it.
+    pub by_ms: u64,
 }
 
-impl Trouble {
-    /// Its name in the report.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Late { .. } => "late",
-            Self::Never => "never",
-            Self::DropBefore => "drop_before",
-            Self::DropAfter => "drop_after",
-            Self::Odd => "odd_error",
-            Self::Refuse => "refuse",
-            Self::Close => "close",
-            Self::Silence => "silence",
-            Self::Http => "http",
-        }
-    }
-}
+/// The fault by which answers come late, where a venue has it.
+pub const LATE: &str = "late";
+/// Ends every fault; each fake has it.
+pub const NONE: &str = "none";
 
 /// The faults of a campaign, one after the other.
 #[derive(Clone, Debug)]
 pub struct Plan {
     rng: Rng,
     weights: Vec<(u64, Draw)>,
-    session_ms: u64,
+    bounds: Bounds,
 }
 
-type Draw = fn(&mut Rng, u64) -> Fault;
+/// What faults are drawn within.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// The group's patience with a member, in milliseconds.
+    pub session_ms: u64,
+    /// The faults that the venue's fake has.
+    pub venue_faults: Vec<String>,
+}
+
+type Draw = fn(&mut Rng, &Bounds) -> Fault;
 
 impl Plan {
-    /// The plan of a seed. `session_ms`: the group's patience with a member.
-    pub fn new(seed: u64, session_ms: u64, wants: impl Fn(FaultKind) -> bool) -> Self {
+    /// The plan of a seed.
+    pub fn new(seed: u64, bounds: Bounds, wants: impl Fn(FaultKind) -> bool) -> Self {
         let all: [(FaultKind, u64, Draw); 9] = [
             (FaultKind::Random, 26, |rng, _| Fault::Kill { victim: rng.any() }),
             (FaultKind::State, 3, |rng, _| Fault::LoseState { victim: rng.any() }),
@@ -119,8 +96,10 @@ impl Plan {
             // Points need no fault of their own, but a plan must not be empty.
             (FaultKind::Point, 1, |rng, _| Fault::Kill { victim: rng.any() }),
         ];
-        let wanted = all.into_iter().filter(|(kind, ..)| wants(*kind));
-        Self { rng: Rng::new(seed), weights: wanted.map(|(_, weight, draw)| (weight, draw)).collect(), session_ms }
+        let can = |kind: FaultKind| kind != FaultKind::Venue || !bounds.venue_faults.is_empty();
+        let wanted = all.into_iter().filter(|(kind, ..)| wants(*kind) && can(*kind));
+        let weights = wanted.map(|(_, weight, draw)| (weight, draw)).collect();
+        Self { rng: Rng::new(seed), weights, bounds }
     }
 
     /// The pause before the next fault, and the fault.
@@ -130,7 +109,7 @@ impl Plan {
         for (weight, draw) in &self.weights {
             match drawn.checked_sub(*weight) {
                 Some(left) => drawn = left,
-                None => return (pause, draw(&mut self.rng, self.session_ms)),
+                None => return (pause, draw(&mut self.rng, &self.bounds)),
             }
         }
         (pause, Fault::Kill { victim: self.rng.any() })
@@ -138,7 +117,7 @@ impl Plan {
 }
 
 /// Half of the pauses are shorter than the group's patience, half are longer.
-fn pause(rng: &mut Rng, session_ms: u64) -> Fault {
+fn pause(rng: &mut Rng, &Bounds { session_ms, .. }: &Bounds) -> Fault {
     let victim = rng.any();
     let ms = match rng.percent(50) {
         true => rng.between(50, session_ms * 8 / 10),
@@ -147,19 +126,10 @@ fn pause(rng: &mut Rng, session_ms: u64) -> Fault {
     Fault::Pause { victim, ms }
 }
 
-fn venue(rng: &mut Rng, _: u64) -> Fault {
-    let trouble = match rng.below(9) {
-        0 => Trouble::Late { by_ms: rng.between(100, 4_000) },
-        1 => Trouble::Never,
-        2 => Trouble::DropBefore,
-        3 => Trouble::DropAfter,
-        4 => Trouble::Odd,
-        5 => Trouble::Refuse,
-        6 => Trouble::Close,
-        7 => Trouble::Silence,
-        _ => Trouble::Http,
-    };
-    Fault::Venue { trouble, ms: rng.between(500, 3_500) }
+fn venue(rng: &mut Rng, bounds: &Bounds) -> Fault {
+    let drawn = usize::try_from(rng.below(bounds.venue_faults.len() as u64)).unwrap_or_default();
+    let name = bounds.venue_faults.get(drawn).cloned().unwrap_or_else(|| NONE.to_owned());
+    Fault::Venue(VenueFault { name, ms: rng.between(500, 3_500), by_ms: rng.between(100, 4_000) })
 }
 
 #[cfg(test)]
@@ -167,7 +137,8 @@ mod tests {
     use super::*;
 
     fn faults(seed: u64, wants: impl Fn(FaultKind) -> bool) -> Vec<(Duration, Fault)> {
-        let mut plan = Plan::new(seed, 1_000, wants);
+        let bounds = Bounds { session_ms: 1_000, venue_faults: ["late", "silence"].map(str::to_owned).into() };
+        let mut plan = Plan::new(seed, bounds, wants);
         (0..500).map(|_| plan.draw()).collect()
     }
 
@@ -189,6 +160,14 @@ mod tests {
         assert!(has(|fault| matches!(fault, Fault::Pause { ms, .. } if *ms < 1_000)));
         assert!(has(|fault| matches!(fault, Fault::Pause { ms, .. } if *ms > 1_000)));
         assert!(has(|fault| matches!(fault, Fault::Broker)));
-        assert!(has(|fault| matches!(fault, Fault::Venue { trouble: Trouble::Silence, .. })));
+        for name in ["late", "silence"] {
+            assert!(all.iter().any(|(_, fault)| matches!(fault, Fault::Venue(fault) if fault.name == name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_venue_without_faults_is_left_alone() {
+        let mut plan = Plan::new(1, Bounds { session_ms: 1_000, venue_faults: Vec::new() }, |_| true);
+        assert!((0..500).all(|_| !matches!(plan.draw().1, Fault::Venue(_))));
     }
 }

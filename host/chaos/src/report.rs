@@ -51,7 +51,7 @@ pub struct Report {
     pub losses: u64,
     /// Commands in doubt and how long.
     pub doubts: Doubts,
-    /// Accepted by the venue, heard by nobody, never settled: they may end otherwise than `executed`.
+    /// Accepted by the venue, never heard of and never settled: they may end otherwise than `executed`.
     pub accepted_unheard: u64,
     /// Journal records by kind.
     pub journal: BTreeMap<String, u64>,
@@ -88,7 +88,7 @@ impl Display for Report {
             "rebalance {} storms, {} rolling restarts, {} clean stops, {} takeovers; broker restarts: {}",
             done.storms, done.rolling_restarts, done.clean_stops, self.takeovers, done.broker_restarts
         )?;
-        writeln!(f, "venue     {}", pairs(&done.troubles))?;
+        writeln!(f, "venue     {}", pairs(&done.venue_faults))?;
         if !done.unavailable.is_empty() {
             writeln!(f, "ended     as the broker was away: {}", pairs(&done.unavailable))?;
         }

@@ -11,14 +11,15 @@ use super::arms::Arms;
 use super::books::Books;
 use super::campaign::{Campaign, Until};
 use super::judge::{Findings, judge};
-use super::plan::Plan;
+use super::plan::{Bounds, Plan};
 use super::report::{Report, by_point};
 use super::setup::{self, SESSION_MS};
 use super::verdict::Breach;
 use unrip_dev::admin::{self, AuditReport};
 use unrip_dev::config::AUDIT;
 use unrip_dev::run::interrupts;
-use unrip_dev::stack::{STOP_GRACE, Stack, make_dir};
+use unrip_dev::services::STOP_GRACE;
+use unrip_dev::stack::{Stack, make_dir};
 use unrip_dev::tail::Tail;
 use unrip_dev::workspace::Workspace;
 use unrip_operate::error::{self, Error};
@@ -64,31 +65,34 @@ async fn report(args: &ChaosArgs, workspace: &Workspace, say: &Say) -> Result<Re
         stack = prepare(args, workspace, say) => stack?,
         _ = interrupts.recv() => return Err(Error::Interrupted),
     };
-    let points = setup::chosen(args, setup::points(&stack.program("execute"))?)?;
+    let points = setup::chosen(args, setup::points(&stack.services.program("execute"))?)?;
     let tail = Tail::start(&stack.bus, &stack.topics).await?;
     let mut stack = stack;
     tokio::select! {
-        started = stack.start_all(say) => started?,
+        started = stack.services.start_all(say) => started?,
         _ = interrupts.recv() => return Err(Error::Interrupted),
     }
-    say.progress(&format!("{} executors and everything else run; faults begin", args.executors));
-    let plan = Plan::new(seed, SESSION_MS, |kind| args.wants(kind));
+    say.progress(&format!("{} executors and everything else run; the faults start", args.executors));
+    let has_fake = |venue: &&Venue| stack.fakes.of(&venue.name).is_some();
+    let described = stack.venues.iter().find(has_fake).and_then(|venue| venue.dev.fake.as_ref());
+    let venue_faults = described.map(|fake| fake.faults.clone()).unwrap_or_default();
+    let plan = Plan::new(seed, Bounds { session_ms: SESSION_MS, venue_faults }, |kind| args.wants(kind));
     let arms = Arms::new(seed, points, args.wants(FaultKind::Stop));
     let mut campaign = Campaign::new(stack, tail, plan, arms, seed, SESSION_MS, say);
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let kills = args.kills.or_else(|| args.run_for.is_none().then_some(KILLS_DEFAULT));
-    let until = Until { kills, time: args.run_for.map(|time| begun + time) };
+    let until = Until { kills, time: args.run_for.map(|time| started_at + time) };
     campaign.run(until, &mut interrupts).await?;
-    let seconds = begun.elapsed().as_secs_f64();
-    say.progress("faults cease; everything comes to rest");
+    let seconds = started_at.elapsed().as_secs_f64();
+    say.progress("the faults end; everything comes to rest");
     let is_at_rest = campaign.settle(args.settle, &mut interrupts).await?;
-    let open = campaign.tally.open();
+    let open = campaign.flow.tally.open();
     // Not every broker says truly how far a group is; what counts is that every command has ended.
     if !is_at_rest && open > 0 {
         let said = format!("not at rest {} s after the faults: {open} commands open", args.settle.as_secs());
         campaign.breaches.push(Breach::new("no_rest", said));
     }
-    say.progress("reading everything anew");
+    say.progress("reading everything again");
     end(campaign, seed, seconds, say, &mut interrupts).await
 }
 
@@ -100,7 +104,7 @@ async fn prepare(args: &ChaosArgs, workspace: &Workspace, say: &Say) -> Result<S
     let venue = Venue::choose(&workspace.root, args.venue.as_deref())?;
     let (shape, accounts) = setup::shape(args, venue);
     let dir = make_dir(args.dir.as_deref(), workspace)?;
-    let asked = setup::dev_args(args, &dir, &accounts)?;
+    let asked = setup::dev_args(args, &dir, &shape, &accounts)?;
     Stack::prepare_shape(&asked, shape, say).await
 }
 
@@ -114,8 +118,8 @@ async fn end(
 ) -> Result<Report, Error> {
     let Campaign { mut stack, counts, arms, mut breaches, .. } = campaign;
     for role in ["ingest", "normalize", "react", "execute"] {
-        for name in stack.names_of(role) {
-            if let Some(how) = stack.stop(&name, STOP_GRACE).await
+        for name in stack.services.names_of(role) {
+            if let Some(how) = stack.services.stop(&name, STOP_GRACE).await
                 && how != "exit code 0"
             {
                 breaches.push(Breach::new("ended_badly", format!("{name} was asked to stop: {how}")));
@@ -123,16 +127,17 @@ async fn end(
         }
     }
     let audit = audit(&stack).await;
-    stack.stop(AUDIT, STOP_GRACE).await;
-    let ledger = stack.fake.as_ref().map(|fake| fake.ledger_path().to_owned());
+    stack.services.stop(AUDIT, STOP_GRACE).await;
+    let fakes = stack.venues.iter().filter_map(|venue| stack.fakes.of(&venue.name));
+    let ledger = fakes.map(|fake| fake.ledger().to_owned()).next();
     let books = tokio::select! {
         books = Books::read(&stack.bus, ledger.as_deref()) => books?,
         _ = interrupts.recv() => return Err(Error::Interrupted),
     };
-    let repeats = stack.broker.as_ref().is_some_and(|broker| broker.kind() == Some(Kind::Nisshi));
+    let repeats = stack.broker.kind() == Some(Kind::Nisshi);
     let findings = judge(&books, repeats);
-    let (broker, dir) = (stack.broker_line.clone(), stack.dir.clone());
-    stack.stop_rest(say);
+    let (broker, dir) = (stack.broker.describe().to_owned(), stack.dir.clone());
+    stack.stop_rest(say).await;
     let Findings { commands, results, duplicates, losses, doubts, accepted_unheard, answers, breaches: found } =
         findings;
     breaches.extend(found);
@@ -166,7 +171,7 @@ async fn end(
 async fn audit(stack: &Stack) -> Option<AuditReport> {
     let until = Instant::now() + AUDIT_WAIT;
     loop {
-        match admin::report(&stack.admin_file(AUDIT)).await {
+        match admin::report(&stack.services.admin_file(AUDIT)).await {
             Ok(report) if report.complete || Instant::now() >= until => return Some(report),
             Err(_) if Instant::now() >= until => return None,
             _ => sleep(AUDIT_EVERY).await,

@@ -9,33 +9,26 @@ use unrip_core::event::command::execution_key;
 use unrip_core::partition::partition_for;
 
 use super::args::{ChaosArgs, FaultKind};
-use unrip_dev::args::DevArgs;
+use unrip_dev::args::{DevArgs, FakeVenueArg};
 use unrip_dev::stack::Shape;
 use unrip_operate::error::Error;
 use unrip_operate::venue::Venue;
 
 /// The group's patience with an executor, in milliseconds: as short as brokers allow.
 pub const SESSION_MS: u64 = 1_000;
-/// How often balances are asked for, in milliseconds: a new owner must know them before commands expire.
-const BALANCES_MS: i64 = 500;
 /// Numbers tried to find an account for each partition.
 const ACCOUNTS_TRIED_MAX: u32 = 200;
 
-/// Short times, so that a doubt is over in seconds. Whoever runs the campaign can lay others over them.
-const SETTINGS: [&str; 8] = [
+/// Short times, so that a doubt is over in seconds. The venue and the arguments can lay others over them.
+const SETTINGS: [&str; 7] = [
     "execute.execute.drain_timeout_ms=3000",
     "execute.execute.answer_timeout_ms=2000",
-    "react.module.config.deadline_margin_ms=3000",
     "react.pipeline.session_timeout_ms=1500",
     "normalize.pipeline.session_timeout_ms=1500",
     "audit.audit.grace_ms=60000",
     "ingest.service.log_level=warn",
     "audit.service.log_level=warn",
 ];
-
-/// The fake venue: short deadlines, quick blocks, half of the accepted answers settle soon.
-pub const FAKE_VENUE: &str = "[quotes]\nmin_deadline_ms = 1000\n[chain]\nblock_ms = 200\n\
-    [settlement]\nprobability = 0.5\ndelay_ms = 300\n";
 
 /// The points that the executor has, as it says itself.
 ///
@@ -45,7 +38,7 @@ pub fn points(program: &Path) -> Result<Vec<String>, Error> {
     let said = Command::new(program).arg("--points").output();
     let said = said.map_err(Error::file(format!("cannot run {}", program.display())))?;
     if !said.status.success() {
-        return Err(Error::Unavailable(format!("{} does not know --points; build it anew", program.display())));
+        return Err(Error::Unavailable(format!("{} does not know --points; build it again", program.display())));
     }
     Ok(String::from_utf8_lossy(&said.stdout).lines().map(str::to_owned).collect())
 }
@@ -64,21 +57,26 @@ pub fn chosen(args: &ChaosArgs, all: Vec<String>) -> Result<Vec<String>, Error> 
     Ok(if args.points.is_empty() { all } else { args.points.clone() })
 }
 
-/// As `unrip dev` would be asked for it. `fake_venue` is a file that this writes.
+/// As `unrip dev` would be asked for it. The fake's settings for campaigns go into a file that this writes.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn dev_args(args: &ChaosArgs, dir: &Path, accounts: &[String]) -> Result<DevArgs, Error> {
-    let fake_venue = dir.join("fake-venue.toml");
-    std::fs::write(&fake_venue, FAKE_VENUE).map_err(Error::file(format!("cannot write {}", fake_venue.display())))?;
+pub fn dev_args(args: &ChaosArgs, dir: &Path, shape: &Shape, accounts: &[String]) -> Result<DevArgs, Error> {
+    let fake_venue = dir.join("fake-settings.toml");
+    let settings = shape.venues.iter().map(|venue| venue.dev.chaos.fake.to_string()).collect::<String>();
+    std::fs::write(&fake_venue, settings).map_err(Error::file(format!("cannot write {}", fake_venue.display())))?;
+    let venues: Vec<String> = shape.venues.iter().map(|venue| venue.name.clone()).collect();
+    let name = venues.join("");
+    let of_venue = shape.venues.iter().flat_map(|venue| venue.dev.chaos.set.iter().cloned());
     let session = format!("execute.execute.session_timeout_ms={SESSION_MS}");
     let own = accounts.iter().zip(2..).flat_map(|(account, number)| {
         [
-            format!("react-{number}.module.config.account={account}"),
-            format!("react-{number}.module.config.strategy=chaos-{number}"),
+            format!("react-{name}-{number}.module.config.account={account}"),
+            format!("react-{name}-{number}.module.config.strategy=chaos-{number}"),
         ]
     });
-    let set = SETTINGS.map(str::to_owned).into_iter().chain([session]).chain(own).chain(args.set.iter().cloned());
+    let set = SETTINGS.map(str::to_owned).into_iter().chain([session]).chain(of_venue).chain(own);
+    let set = set.chain(args.set.iter().cloned());
     Ok(DevArgs {
         run_for: None,
         quotes: None,
@@ -91,10 +89,10 @@ pub fn dev_args(args: &ChaosArgs, dir: &Path, accounts: &[String]) -> Result<Dev
         brokers: args.brokers.clone(),
         partitions: args.partitions,
         executors: args.executors,
-        venue: args.venue.clone(),
+        venues,
         endpoints: args.endpoints.clone(),
         set: set.collect(),
-        fake_venue: Some(fake_venue),
+        fake_venues: vec![FakeVenueArg { venue: None, file: fake_venue }],
         no_build: args.no_build,
     })
 }
@@ -102,10 +100,6 @@ pub fn dev_args(args: &ChaosArgs, dir: &Path, accounts: &[String]) -> Result<Dev
 /// The venue with an account for each partition, each with a strategy of its own, and who they are besides the first.
 pub fn shape(args: &ChaosArgs, mut venue: Venue) -> (Shape, Vec<String>) {
     let accounts = more_accounts(args, &venue);
-    // Recorded samples have deadlines of a minute: a doubt about one would outlast the campaign.
-    if let Some(quotes) = venue.dev.fake_venue.as_mut().and_then(|fake| fake.get_mut("quotes")?.as_table_mut()) {
-        quotes.remove("samples");
-    }
     if let Some(signers) = signers(&mut venue) {
         let first = signers.iter().next().and_then(|(_, signer)| signer.as_table().cloned()).unwrap_or_default();
         for (account, number) in accounts.iter().zip(2..) {
@@ -118,14 +112,13 @@ pub fn shape(args: &ChaosArgs, mut venue: Venue) -> (Shape, Vec<String>) {
     ask_balances(&mut venue, &accounts);
     let strategies = u32::try_from(accounts.len()).unwrap_or(0) + 1;
     let copies = BTreeMap::from([("execute".to_owned(), args.executors), ("react".to_owned(), strategies)]);
-    (Shape { venue, copies, own_broker: args.wants(FaultKind::Broker) }, accounts)
+    (Shape { venues: vec![venue], copies, own_broker: args.wants(FaultKind::Broker) }, accounts)
 }
 
-/// Where the component is told whose balances to ask for, it asks for these accounts' too, and often.
+/// Where the component is configured with the accounts whose balances it asks for, adds these accounts.
 fn ask_balances(venue: &mut Venue, accounts: &[String]) -> Option<()> {
     let settings = &mut venue.roles.get_mut("execute")?.settings;
     let config = settings.get_mut("module")?.get_mut("config")?.as_table_mut()?;
-    config.insert("balances_every_ms".to_owned(), BALANCES_MS.into());
     let balances = config.get_mut("balances")?.as_array_mut()?;
     let first = balances.first()?.as_table()?.clone();
     for account in accounts {

@@ -1,4 +1,5 @@
-//! Looking at processes: what ended is judged and started again, what stands goes on, what is armed is led to its point.
+//! Watches the processes: judges and restarts those that ended, resumes those that were paused, brings armed ones to their
+//! point.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -9,18 +10,18 @@ use tokio::time::Instant;
 use unrip_testkit::process::describe;
 
 use super::arms::Help;
-use super::campaign::Campaign;
+use super::campaign::{Campaign, Rolling, Storm};
 use super::faults::FOR_GOOD;
 use super::member::{Ended, Phase};
-use super::plan::Trouble;
+use super::plan::{LATE, VenueFault};
 use super::verdict::Breach;
 use unrip_dev::admin;
-use unrip_dev::stack::STOP_GRACE;
+use unrip_dev::services::STOP_GRACE;
 use unrip_operate::error::Error;
 
-/// An armed executor that does not reach its point for so long is killed where it is.
+/// An armed executor that does not reach its point within this time is killed where it is.
 const ARM_PATIENCE: Duration = Duration::from_secs(9);
-/// An armed executor is led to its point so often, the first time after so long.
+/// How often an armed executor is helped towards its point, and how long after its start first.
 const HELP_EVERY: Duration = Duration::from_millis(1_800);
 /// How long answers are late before an executor is put to sleep to miss them.
 const SENDING: Duration = Duration::from_millis(700);
@@ -34,42 +35,40 @@ const READY_WAIT: Duration = Duration::from_millis(250);
 const STORM_MS: (u64, u64) = (600, 1_300);
 
 impl Campaign<'_> {
-    /// One look at everything that has its time.
-    pub(super) async fn look(&mut self, now: Instant) -> Result<(), Error> {
-        self.look_at_broker(now).await;
+    /// One step of everything that is due.
+    pub(super) async fn poll(&mut self, now: Instant) -> Result<(), Error> {
+        self.poll_broker(now).await;
         for name in self.members.keys().cloned().collect::<Vec<_>>() {
-            self.look_at(&name, now)?;
+            self.poll_member(&name, now).await?;
         }
-        if self.trouble_until.is_some_and(|until| now >= until) {
-            self.comfort();
+        if self.lasting.venue_until.is_some_and(|until| now >= until) {
+            self.heal_venue().await?;
         }
-        self.storm_on(now);
-        self.roll_on(now).await;
+        if let Some((name, how)) = self.stack.fakes.died() {
+            return Err(Error::Unavailable(format!("{name} ended by itself ({how})")));
+        }
+        self.resume_storm(now);
+        self.resume_rolling_restart(now).await;
         Ok(())
     }
 
-    async fn look_at_broker(&mut self, now: Instant) {
-        if !self.restarting.as_ref().is_some_and(tokio::task::JoinHandle::is_finished) {
-            return;
-        }
-        let Some(restarting) = self.restarting.take() else { return };
-        match restarting.await {
-            Ok(Ok(broker)) => {
-                self.stack.broker = Some(broker);
+    async fn poll_broker(&mut self, now: Instant) {
+        match self.stack.broker.restarted().await {
+            Some(Ok(())) => {
                 self.counts.broker_restarts += 1;
-                self.broker_back = Some(now);
+                self.lasting.broker_back = Some(now);
             }
-            Ok(Err(error)) => self.breaches.push(Breach::new("broker_lost", error)),
-            Err(error) => self.breaches.push(Breach::new("broker_lost", error.to_string())),
+            Some(Err(reason)) => self.breaches.push(Breach::new("broker_lost", reason)),
+            None => {}
         }
     }
 
-    fn look_at(&mut self, name: &str, now: Instant) -> Result<(), Error> {
+    async fn poll_member(&mut self, name: &str, now: Instant) -> Result<(), Error> {
         let Some(member) = self.members.get_mut(name) else { return Ok(()) };
         if let Phase::Down(until) = member.phase {
             return if now >= until { self.start(name, now) } else { Ok(()) };
         }
-        let Some(process) = self.stack.process(name) else { return Ok(()) };
+        let Some(process) = self.stack.services.process(name) else { return Ok(()) };
         if let Some(exit) = process.exited() {
             self.ended(name, exit, now);
             return Ok(());
@@ -91,7 +90,7 @@ impl Campaign<'_> {
                 self.arms.stopped(&point);
                 self.counts.paused("point");
             }
-            Phase::Up if self.is_on => self.lead(name, now),
+            Phase::Up if self.is_on => self.help(name, now).await?,
             _ => {}
         }
         Ok(())
@@ -105,7 +104,7 @@ impl Campaign<'_> {
         let plan = member.arm.as_ref().map(|arm| ("UNRIP_EXECUTE_FAIL_POINT".to_owned(), arm.text.clone()));
         (member.phase, member.since, member.helped) = (Phase::Up, now, now);
         member.is_asked = false;
-        self.stack.start_with(name, plan.into_iter().collect::<BTreeMap<_, _>>())
+        self.stack.services.start_with(name, plan.into_iter().collect::<BTreeMap<_, _>>())
     }
 
     fn ended(&mut self, name: &str, exit: ExitStatus, now: Instant) {
@@ -121,21 +120,22 @@ impl Campaign<'_> {
             Ended::Unavailable => *self.counts.unavailable.entry(name.to_owned()).or_default() += 1,
             Ended::Badly => {}
         }
-        let excused = self.restarting.is_some() || self.broker_back.is_some_and(|back| now < back + BROKER_EXCUSE);
+        let is_back = self.lasting.broker_back.is_some_and(|back| now < back + BROKER_EXCUSE);
+        let excused = self.stack.broker.is_restarting() || is_back;
         if how == Ended::Badly || (how == Ended::Unavailable && !excused) {
-            let said = self.stack.log_tail(name, 3);
+            let said = self.stack.services.log_tail(name, 3);
             let detail = format!("{name} ended by itself ({}):\n{said}", describe(exit));
             self.breaches.push(Breach::new("ended_badly", detail));
         }
         self.down(name, now);
     }
 
-    /// Has it started again in a moment.
+    /// Schedules its restart.
     pub(super) fn down(&mut self, name: &str, now: Instant) {
-        self.stack.forget(name);
+        self.stack.services.forget(name);
         let Some(member) = self.members.get_mut(name) else { return };
-        // Ingest speaks no more once the faults have ceased.
-        let pause = match (member.is_executor, self.is_on || name != "ingest") {
+        // Ingest stays down once the faults have ended.
+        let pause = match (member.is_executor, self.is_on || !member.is_ingest) {
             (_, false) => FOR_GOOD,
             (true, _) => Duration::from_millis(self.rng.between(20, 400)),
             (false, _) => Duration::from_millis(self.rng.between(50, 1_000)),
@@ -146,22 +146,23 @@ impl Campaign<'_> {
 
     /// `kill -9`.
     pub(super) fn kill(&mut self, name: &str, kind: &str, now: Instant) {
-        if self.stack.kill(name).is_some() {
+        if self.stack.services.kill(name).is_some() {
             self.counts.killed(kind);
         }
         self.down(name, now);
     }
 
-    /// An armed executor comes to its point, or is killed where it is.
-    fn lead(&mut self, name: &str, now: Instant) {
-        let Some(member) = self.members.get_mut(name) else { return };
-        let Some(arm) = &member.arm else { return };
+    /// Brings an armed executor to its point, or kills it where it is.
+    async fn help(&mut self, name: &str, now: Instant) -> Result<(), Error> {
+        let Some(member) = self.members.get_mut(name) else { return Ok(()) };
+        let Some(arm) = &member.arm else { return Ok(()) };
         let help = arm.help;
         if member.age(now) >= ARM_PATIENCE {
-            return self.kill(name, "random", now);
+            self.kill(name, "random", now);
+            return Ok(());
         }
         if help == Help::None || now < member.helped + HELP_EVERY {
-            return;
+            return Ok(());
         }
         member.helped = now;
         match help {
@@ -174,10 +175,10 @@ impl Campaign<'_> {
                     self.terminate(&other, now);
                 }
             }
-            Help::Sleep => self.pause(name, self.session_ms + 1_500, now),
-            Help::SleepThroughAnswers => {
+            Help::SleepThroughAnswers if self.venue_has(LATE) => {
                 // The answers come while it sleeps.
-                self.trouble(Trouble::Late { by_ms: self.session_ms + 500 }, self.session_ms + 3_000, now);
+                let (ms, by_ms) = (self.session_ms + 3_000, self.session_ms + 500);
+                self.disturb_venue(&VenueFault { name: LATE.to_owned(), ms, by_ms }, now).await?;
                 if let Some(member) = self.members.get_mut(name) {
                     member.helped = now.checked_sub(HELP_EVERY - SENDING).unwrap_or(now);
                     if let Some(arm) = &mut member.arm {
@@ -185,36 +186,38 @@ impl Campaign<'_> {
                     }
                 }
             }
+            Help::Sleep | Help::SleepThroughAnswers => self.pause(name, self.session_ms + 1_500, now),
         }
+        Ok(())
     }
 
     /// SIGTERM.
     pub(super) fn terminate(&mut self, name: &str, now: Instant) {
         let Some(member) = self.members.get_mut(name).filter(|member| member.is_up()) else { return };
-        if let Some(process) = self.stack.process(name) {
+        if let Some(process) = self.stack.services.process(name) {
             process.terminate();
             member.phase = Phase::Stopping(now);
             member.is_asked = true;
         }
     }
 
-    /// SIGSTOP for so long.
+    /// SIGSTOP for this time.
     pub(super) fn pause(&mut self, name: &str, ms: u64, now: Instant) {
         let Some(member) = self.members.get_mut(name).filter(|member| member.is_up()) else { return };
-        if let Some(process) = self.stack.process(name) {
+        if let Some(process) = self.stack.services.process(name) {
             process.pause();
             member.phase = Phase::Paused(now + Duration::from_millis(ms));
             self.counts.paused("random");
         }
     }
 
-    fn storm_on(&mut self, now: Instant) {
-        let Some((until, next)) = self.storm else { return };
+    fn resume_storm(&mut self, now: Instant) {
+        let Some(Storm { until, next_move }) = self.lasting.storm else { return };
         if now >= until {
-            self.storm = None;
-        } else if now >= next {
+            self.lasting.storm = None;
+        } else if now >= next_move {
             let pause = self.rng.between(STORM_MS.0, STORM_MS.1);
-            self.storm = Some((until, now + Duration::from_millis(pause)));
+            self.lasting.storm = Some(Storm { until, next_move: now + Duration::from_millis(pause) });
             let victim = self.rng.any();
             if let Some(name) = self.executor(victim) {
                 self.terminate(&name, now);
@@ -223,8 +226,8 @@ impl Campaign<'_> {
     }
 
     /// The next executor of a rolling restart, once the one before is ready.
-    async fn roll_on(&mut self, now: Instant) {
-        let Some((mut left, since)) = self.rolling.take() else { return };
+    async fn resume_rolling_restart(&mut self, now: Instant) {
+        let Some(Rolling { mut left, since }) = self.lasting.rolling.take() else { return };
         if now >= since + ROLLING_MAX {
             return;
         }
@@ -239,11 +242,11 @@ impl Campaign<'_> {
         } else if self.is_ready(&first).await {
             left.pop_front();
         }
-        self.rolling = Some((left, since));
+        self.lasting.rolling = Some(Rolling { left, since });
     }
 
     async fn is_ready(&self, name: &str) -> bool {
-        let file = self.stack.admin_file(name);
+        let file = self.stack.services.admin_file(name);
         tokio::time::timeout(READY_WAIT, admin::ready(&file)).await.is_ok_and(|answer| answer.is_ok())
     }
 }

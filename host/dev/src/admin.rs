@@ -1,4 +1,5 @@
-//! Asks services on their admin port: are you ready, what did you find.
+//! Small HTTP on the loopback: asks services on their admin port whether they are ready and what they found, and sends a
+//! fake venue its faults.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -83,14 +84,27 @@ pub async fn report(address_file: &Path) -> Result<AuditReport, String> {
 /// Status and body of `GET path`.
 pub(super) async fn get(address_file: &Path, path: &str) -> Result<(u16, String), String> {
     let address = std::fs::read_to_string(address_file).map_err(|_| "not started yet".to_owned())?;
-    let answer = tokio::time::timeout(ANSWER_WAIT, exchange(address.trim(), path)).await;
+    exchange_in_time(address.trim(), &format!("GET {path}"), "").await
+}
+
+/// Status and body of `POST url`.
+pub(super) async fn post(url: &str, body: &str) -> Result<(u16, String), String> {
+    let rest = url.strip_prefix("http://").ok_or_else(|| format!("`{url}` is not an http:// address"))?;
+    let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+    exchange_in_time(address, &format!("POST /{path}"), body).await
+}
+
+async fn exchange_in_time(address: &str, request: &str, body: &str) -> Result<(u16, String), String> {
+    let answer = tokio::time::timeout(ANSWER_WAIT, exchange(address, request, body)).await;
     answer.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())
 }
 
 /// HTTP/1.0 on the loopback: the connection's end is the answer's end, so no client library is needed.
-async fn exchange(address: &str, path: &str) -> std::io::Result<(u16, String)> {
+async fn exchange(address: &str, request: &str, body: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
+    let length = body.len();
+    let head = format!("{request} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(format!("{head}{body}").as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
     let answer = String::from_utf8_lossy(&answer);

@@ -12,11 +12,15 @@ const DEV_EXAMPLES: &str = "Examples:
   cargo dev --for 30s --rate 50             50 quotes per second for 30 seconds
   cargo dev --quotes 200 --json             200 quotes, then the summary as one JSON object
   cargo dev --brokers 127.0.0.1:9092        on a broker that runs already
-  cargo dev --venue-endpoint near-intents.ws=ws://127.0.0.1:7000/ws \\
-            --venue-endpoint near-intents.near=http://127.0.0.1:7001/
+  cargo dev --venue-endpoint VENUE.ws=ws://127.0.0.1:7000/ws \\
+            --venue-endpoint VENUE.rpc=http://127.0.0.1:7001/
 
 Everything that the run writes (configuration, secrets, state, logs) is in one directory, which it names; any service can
-be started from there by hand: unrip-<role> --config DIR/<role>.toml
+be started from there by hand: unrip-<role> --config DIR/<role>-<venue>.toml
+
+Secrets are made where they are missing. To use your own, put them into DIR first, at the paths that the venue's
+venue.toml names: `credentials.<name>.file` (the secret as one line of text) and `signer.<name>.key_file` (for nep413:
+`ed25519:<base58>` of seed or key pair, or the seed as 64 hex digits). The run names each file that it found or made.
 ";
 
 /// `unrip dev`
@@ -26,13 +30,13 @@ pub struct DevArgs {
     /// End after this time from the first connection on (`30s`, `5m`, `500ms`).
     #[arg(long = "for", value_name = "TIME", value_parser = parse_time)]
     pub run_for: Option<Duration>,
-    /// End when the fake venue has sent so many quotes and every command has its result.
+    /// End when each fake venue has sent this many quotes and every command has its result.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub quotes: Option<u64>,
-    /// Quotes per second of the fake venue.
+    /// Quotes per second of each fake venue.
     #[arg(long, value_name = "PER_SECOND", default_value_t = 10.0, value_parser = parse_rate)]
     pub rate: f64,
-    /// At the end wait so long for results that are missing; what is in doubt then counts as open.
+    /// How long to wait at the end for results that are missing; what is in doubt then counts as open.
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_time)]
     pub settle: Duration,
     /// Print only the summary to stdout, as one JSON object.
@@ -56,18 +60,19 @@ pub struct DevArgs {
     /// How many executors share the commands.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub executors: u32,
-    /// The venue to run, as its folder under `venues/` is named; needed only where there are several.
-    #[arg(long)]
-    pub venue: Option<String>,
-    /// Put another server in the place of one of the fake venue's.
+    /// A venue to run, as its folder under `venues/` is named; may be repeated. All venues if absent.
+    #[arg(long = "venue", value_name = "VENUE")]
+    pub venues: Vec<String>,
+    /// Use another server in place of one of the fake venue's.
     #[arg(long = "venue-endpoint", value_name = "VENUE.NAME=URL", value_parser = parse_endpoint)]
     pub endpoints: Vec<EndpointArg>,
-    /// Set a key of a service's configuration, e.g. `execute.module.limits.call_ms_max=50`.
+    /// Set a key of a role's configuration, e.g. `execute.module.limits.call_ms_max=50`, or of one service's
+    /// (`<role>-<venue>.KEY=VALUE`).
     #[arg(long = "set", value_name = "ROLE.KEY=VALUE")]
     pub set: Vec<String>,
-    /// TOML over the fake venue's settings: faults, pairs, deadlines.
-    #[arg(long = "fake-venue", value_name = "FILE")]
-    pub fake_venue: Option<PathBuf>,
+    /// TOML laid over the settings of every fake venue, or of one.
+    #[arg(long = "fake-venue", value_name = "[VENUE=]FILE", value_parser = parse_fake_venue)]
+    pub fake_venues: Vec<FakeVenueArg>,
     /// Use components and services as they were last built.
     #[arg(long)]
     pub no_build: bool,
@@ -82,7 +87,29 @@ pub enum BrokerKind {
     Nisshi,
 }
 
-/// `near-intents.ws=ws://…`
+/// A file with settings of fakes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FakeVenueArg {
+    /// For this venue's only.
+    pub venue: Option<String>,
+    /// TOML.
+    pub file: PathBuf,
+}
+
+/// Reads `[VENUE=]FILE`.
+///
+/// # Errors
+/// The file has no name.
+pub fn parse_fake_venue(text: &str) -> Result<FakeVenueArg, String> {
+    // A path with `=` in it is not mistaken for a venue: venues have no `/` in their names.
+    let (venue, file) = match text.split_once('=') {
+        Some((venue, file)) if !venue.is_empty() && !venue.contains('/') => (Some(venue.to_owned()), file),
+        _ => (None, text),
+    };
+    if file.is_empty() { Err("write [VENUE=]FILE".to_owned()) } else { Ok(FakeVenueArg { venue, file: file.into() }) }
+}
+
+/// `VENUE.ws=ws://…`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointArg {
     /// The venue.
@@ -104,14 +131,14 @@ pub fn parse_endpoint(text: &str) -> Result<EndpointArg, String> {
         Some((venue, name, url)) if !venue.is_empty() && !name.is_empty() && url.contains("://") => {
             Ok(EndpointArg { venue: venue.to_owned(), name: name.to_owned(), url: url.to_owned() })
         }
-        _ => Err("write VENUE.NAME=URL, for example near-intents.ws=ws://127.0.0.1:7000/ws".to_owned()),
+        _ => Err("write VENUE.NAME=URL, for example a-venue.ws=ws://127.0.0.1:7000/ws".to_owned()),
     }
 }
 
 /// Reads a rate per second.
 ///
 /// # Errors
-/// It is no number, or out of range.
+/// Not a number, or out of range.
 pub fn parse_rate(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()

@@ -22,34 +22,41 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// Lines of a failed build that are shown.
 const ERROR_LINES: usize = 40;
 
-/// Builds everything. The components by role, with their digests.
+/// A venue's component files by role, with their digests.
+pub type Components = BTreeMap<String, (PathBuf, String)>;
+
+/// Builds everything. The components of each venue.
 ///
 /// # Errors
 /// The target is missing and cannot be added, or something does not compile.
 pub async fn everything(
     workspace: &Workspace,
-    venue: &Venue,
+    venues: &[Venue],
     dir: &Path,
     say: &Say,
-) -> Result<BTreeMap<String, (PathBuf, String)>, Error> {
+) -> Result<Vec<Components>, Error> {
     wasm_target(dir, say).await?;
-    say.progress("building the venue's components");
-    let packages = venue.packages().into_iter().flat_map(|package| ["-p", package]);
+    say.progress("building the venues' components");
+    let packages = venues.iter().flat_map(Venue::packages).flat_map(|package| ["-p", package]);
     let args = ["build", "--release", "--target", WASM_TARGET].into_iter().chain(packages);
     cargo(workspace, "build-components", args, dir, say).await?;
-    let components = components(workspace, venue)?;
-    say.progress("building the services");
+    let components = venues.iter().map(|venue| components(workspace, venue)).collect::<Result<_, _>>()?;
+    say.progress("building the services and the fakes");
     // The whole workspace, not single packages: features are then the same as in `cargo test --workspace`.
     let args = ["build", "--workspace", "--bins", "--profile", &workspace.profile];
     cargo(workspace, "build-services", args, dir, say).await?;
     Ok(components)
 }
 
-/// The components as they were last built.
+/// The components of each venue as they were last built.
 ///
 /// # Errors
 /// One of them is missing.
-pub fn last_built(workspace: &Workspace, venue: &Venue) -> Result<BTreeMap<String, (PathBuf, String)>, Error> {
+pub fn last_built(workspace: &Workspace, venues: &[Venue]) -> Result<Vec<Components>, Error> {
+    venues.iter().map(|venue| found(workspace, venue)).collect()
+}
+
+fn found(workspace: &Workspace, venue: &Venue) -> Result<Components, Error> {
     let place = |package: &str| workspace.components_dir().join(format!("{}.wasm", package.replace('-', "_")));
     venue
         .roles
@@ -64,7 +71,7 @@ pub fn last_built(workspace: &Workspace, venue: &Venue) -> Result<BTreeMap<Strin
 }
 
 /// Cargo has built the core modules already: this makes components of them, in a moment.
-fn components(workspace: &Workspace, venue: &Venue) -> Result<BTreeMap<String, (PathBuf, String)>, Error> {
+fn components(workspace: &Workspace, venue: &Venue) -> Result<Components, Error> {
     let built = build_components(&workspace.root, &venue.packages(), &workspace.components_dir(), &mut |_| ())
         .map_err(|error| Error::Unavailable(format!("{error:#}")))?;
     let pair = |built: BuiltComponent| (built.path, built.digest);

@@ -18,43 +18,61 @@ pub struct Wiring {
     pub brokers: String,
     /// What the clients need to know about this broker.
     pub bus_properties: BTreeMap<String, String>,
-    /// Component files by role, with their digests.
-    pub components: BTreeMap<String, (PathBuf, String)>,
     /// Where compiled modules are kept.
     pub module_cache: PathBuf,
-    /// URLs that stand in the place of the venue's own.
-    pub endpoints: BTreeMap<String, String>,
-    /// How many processes of a role run, where it is not one: `execute`, `execute-2`, …
+    /// How many processes of a role run for each venue, where it is not one: `execute-<venue>`, `execute-<venue>-2`, …
     pub copies: BTreeMap<String, u32>,
-    /// `<role>.<key path>=<value>`, laid over everything; a role stands for all its processes, `execute-2` for one.
+    /// `<role>.<key path>=<value>`, laid over everything; a role stands for all its processes, `execute-<venue>-2` for one.
     pub set: Vec<String>,
 }
 
-/// The role of a process: `execute-2` is an `execute`.
-pub fn role_of(name: &str) -> &str {
-    match name.rsplit_once('-') {
-        Some((role, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => role,
-        _ => name,
-    }
+/// A venue of a run.
+#[derive(Clone, Debug)]
+pub struct Planned<'a> {
+    /// Its description.
+    pub venue: &'a Venue,
+    /// Component files by role, with their digests.
+    pub components: BTreeMap<String, (PathBuf, String)>,
+    /// URLs in place of the venue's own.
+    pub endpoints: BTreeMap<String, String>,
 }
 
-/// The processes of a role.
-fn names_of(role: &str, wiring: &Wiring) -> Vec<String> {
+/// The role of a process: `execute-<venue>-2` is an `execute`.
+pub fn role_of(name: &str) -> &str {
+    name.split_once('-').map_or(name, |(role, _)| role)
+}
+
+/// The processes of a venue's role, `<role>-<venue>` the first.
+fn names_of(role: &str, venue: &str, wiring: &Wiring) -> Vec<String> {
     let copies = wiring.copies.get(role).copied().unwrap_or(1).max(1);
-    (1..=copies).map(|number| if number == 1 { role.to_owned() } else { format!("{role}-{number}") }).collect()
+    let name = |number| if number == 1 { format!("{role}-{venue}") } else { format!("{role}-{venue}-{number}") };
+    (1..=copies).map(name).collect()
 }
 
 /// The configurations by process, each ready to be written as `<name>.toml`.
 ///
 /// # Errors
-/// A `set` that names no role or no key.
-pub fn services(venue: &Venue, wiring: &Wiring) -> Result<BTreeMap<String, Table>, Error> {
+/// A `set` that names no role or no key, or two processes of one name.
+pub fn services(planned: &[Planned<'_>], wiring: &Wiring) -> Result<BTreeMap<String, Table>, Error> {
     let mut configs: BTreeMap<String, Table> = BTreeMap::new();
-    for (role, described) in &venue.roles {
-        let names = names_of(role, wiring).into_iter();
-        configs.extend(names.map(|name| (name.clone(), role_config(venue, &name, described, wiring))));
+    for one in planned {
+        for (role, described) in &one.venue.roles {
+            for name in names_of(role, &one.venue.name, wiring) {
+                let config = role_config(one, &name, described, wiring);
+                if configs.insert(name.clone(), config).is_some() {
+                    return Err(Error::Usage(format!(
+                        "two services would be named {name}: run fewer copies or one venue"
+                    )));
+                }
+            }
+        }
     }
-    configs.insert(AUDIT.to_owned(), base(&venue.name, AUDIT, wiring));
+    // The audit reads all venues: the name is only for its logs.
+    let audited = match planned {
+        [only] => only.venue.name.as_str(),
+        _ => "all",
+    };
+    configs.insert(AUDIT.to_owned(), base(audited, AUDIT, wiring));
     for set in &wiring.set {
         apply(&mut configs, set)?;
     }
@@ -71,10 +89,11 @@ fn base(venue: &str, name: &str, wiring: &Wiring) -> Table {
     table([("service", service.into()), ("bus", bus.into())])
 }
 
-fn role_config(venue: &Venue, name: &str, role: &Role, wiring: &Wiring) -> Table {
+fn role_config(planned: &Planned<'_>, name: &str, role: &Role, wiring: &Wiring) -> Table {
+    let venue = planned.venue;
     let mut config = base(&venue.name, name, wiring);
     let role_name = role_of(name);
-    if let Some((path, digest)) = wiring.components.get(role_name) {
+    if let Some((path, digest)) = planned.components.get(role_name) {
         let module = table([
             ("path", path.display().to_string().into()),
             ("digest", digest.as_str().into()),
@@ -93,7 +112,7 @@ fn role_config(venue: &Venue, name: &str, role: &Role, wiring: &Wiring) -> Table
         if let Some(settings) = child(&role.settings, &["endpoints", &used]) {
             merge(&mut endpoint, settings);
         }
-        if let Some(url) = wiring.endpoints.get(&used) {
+        if let Some(url) = planned.endpoints.get(&used) {
             endpoint.insert("url".to_owned(), url.as_str().into());
         }
         endpoints.insert(used, endpoint.into());
@@ -129,6 +148,8 @@ pub fn credential_files(venue: &Venue) -> BTreeMap<String, String> {
 pub struct SignerKey {
     /// The account that it signs for.
     pub account: String,
+    /// The signing scheme.
+    pub scheme: String,
     /// The key's file, relative to the configuration.
     pub file: String,
 }
@@ -137,7 +158,7 @@ pub struct SignerKey {
 pub fn signer_keys(venue: &Venue) -> Vec<SignerKey> {
     let text = |table: &Table, key: &str| table.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     files(venue, "signer", "key_file")
-        .map(|(_, file, signer)| SignerKey { account: text(signer, "account"), file })
+        .map(|(_, file, signer)| SignerKey { account: text(signer, "account"), scheme: text(signer, "scheme"), file })
         .collect()
 }
 
@@ -213,9 +234,9 @@ fn table<const N: usize>(entries: [(&str, Value); N]) -> Table {
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write(dir: &Path, role: &str, config: &Table) -> Result<PathBuf, Error> {
-    let path = dir.join(format!("{role}.toml"));
-    let text = format!("# unrip-{role} --config {}\n\n{config}", path.display());
+pub fn write(dir: &Path, name: &str, config: &Table) -> Result<PathBuf, Error> {
+    let path = dir.join(format!("{name}.toml"));
+    let text = format!("# unrip-{} --config {}\n\n{config}", role_of(name), path.display());
     std::fs::write(&path, text).map_err(Error::file(format!("cannot write {}", path.display())))?;
     Ok(path)
 }
@@ -247,50 +268,90 @@ mod tests {
             [roles.execute.settings]
             module.grants = { websocket = ["ws"], http = ["node"] }
             execute.batch = 7
-            signer.main = { scheme = "nep413", account = "me.near", key_file = "secrets/key" }
+            signer.main = { scheme = "nep413", account = "me", key_file = "secrets/key" }
             "#,
         )
         .unwrap()
     }
 
     fn wiring() -> Wiring {
-        let component =
-            |name: &str| (name.to_owned(), (PathBuf::from(format!("/c/{name}.wasm")), "sha256:00".to_owned()));
         Wiring {
             brokers: "127.0.0.1:1".to_owned(),
             bus_properties: BTreeMap::new(),
-            components: ["ingest", "execute"].map(component).into(),
             module_cache: "/cache".into(),
-            endpoints: [("ws".to_owned(), "ws://127.0.0.1:2/ws".to_owned())].into(),
             copies: BTreeMap::new(),
             set: Vec::new(),
         }
+    }
+
+    fn planned(venue: &Venue) -> Planned<'_> {
+        let component =
+            |name: &str| (name.to_owned(), (PathBuf::from(format!("/c/{name}.wasm")), "sha256:00".to_owned()));
+        let endpoints = [("ws".to_owned(), "ws://127.0.0.1:2/ws".to_owned())].into();
+        Planned { venue, components: ["ingest", "execute"].map(component).into(), endpoints }
+    }
+
+    fn of_one(wiring: &Wiring) -> Result<BTreeMap<String, Table>, Error> {
+        services(&[planned(&venue())], wiring)
+    }
+
+    #[test]
+    fn gives_each_venue_its_own_services_and_audits_all_of_them_once() {
+        let (one, mut two) = (venue(), venue());
+        two.name = "b-venue".to_owned();
+        let mut second = planned(&two);
+        second.endpoints.insert("ws".to_owned(), "ws://127.0.0.1:3/ws".to_owned());
+        let mut wiring = wiring();
+        wiring.set = vec!["execute-b-venue.execute.batch=8".into(), "ingest.service.log_level=debug".into()];
+        let configs = services(&[planned(&one), second.clone()], &wiring).unwrap();
+        let names = ["audit", "execute-a-venue", "execute-b-venue", "ingest-a-venue", "ingest-b-venue"];
+        assert_eq!(configs.keys().collect::<Vec<_>>(), names);
+        assert_eq!(configs["audit"]["service"]["venue"].as_str(), Some("all"));
+        for (venue, batch, port) in [("a-venue", 7, 2), ("b-venue", 8, 3)] {
+            let (execute, ingest) = (&configs[&format!("execute-{venue}")], &configs[&format!("ingest-{venue}")]);
+            assert_eq!(execute["service"]["venue"].as_str(), Some(venue));
+            assert_eq!(execute["execute"]["batch"].as_integer(), Some(batch));
+            assert_eq!(execute["execute"]["state_dir"].as_str(), Some(format!("state/execute-{venue}").as_str()));
+            assert_eq!(execute["execute"]["executor_id"].as_str(), Some(format!("dev-{venue}").as_str()));
+            let url = format!("ws://127.0.0.1:{port}/ws");
+            assert_eq!(ingest["endpoints"]["ws"]["url"].as_str(), Some(url.as_str()));
+            assert_eq!(
+                ingest["service"]["admin_address_file"].as_str(),
+                Some(format!("ingest-{venue}.admin").as_str())
+            );
+            assert_eq!(ingest["service"]["log_level"].as_str(), Some("debug"));
+        }
+        two.name = "a-venue-2".to_owned();
+        wiring.copies = [("execute".to_owned(), 2)].into();
+        let clash = services(&[planned(&one), planned(&two)], &wiring).unwrap_err().to_string();
+        assert!(clash.contains("execute-a-venue-2"), "{clash}");
     }
 
     #[test]
     fn gives_each_executor_its_own_name_state_and_address() {
         let mut wiring = wiring();
         wiring.copies = [("execute".to_owned(), 3)].into();
-        wiring.set = vec!["execute.execute.batch=9".into(), "execute-2.execute.batch=8".into()];
-        let configs = services(&venue(), &wiring).unwrap();
-        assert_eq!(configs.keys().collect::<Vec<_>>(), ["audit", "execute", "execute-2", "execute-3", "ingest"]);
-        for (name, id, batch) in [("execute", "dev", 9), ("execute-2", "dev-2", 8), ("execute-3", "dev-3", 9)] {
-            let config = &configs[name];
-            assert_eq!(config["execute"]["executor_id"].as_str(), Some(id));
+        wiring.set = vec!["execute.execute.batch=9".into(), "execute-a-venue-2.execute.batch=8".into()];
+        let configs = of_one(&wiring).unwrap();
+        let names = ["audit", "execute-a-venue", "execute-a-venue-2", "execute-a-venue-3", "ingest-a-venue"];
+        assert_eq!(configs.keys().collect::<Vec<_>>(), names);
+        for (number, batch) in [("", 9), ("-2", 8), ("-3", 9)] {
+            let (name, id) = (format!("execute-a-venue{number}"), format!("dev-a-venue{number}"));
+            let config = &configs[&name];
+            assert_eq!(config["execute"]["executor_id"].as_str(), Some(id.as_str()));
             assert_eq!(config["execute"]["state_dir"].as_str(), Some(format!("state/{name}").as_str()));
             assert_eq!(config["service"]["admin_address_file"].as_str(), Some(format!("{name}.admin").as_str()));
             assert_eq!(config["execute"]["batch"].as_integer(), Some(batch));
             assert_eq!(config["module"]["path"].as_str(), Some("/c/execute.wasm"));
         }
-        assert_eq!(role_of("execute-2"), "execute");
-        assert_eq!(role_of("near-x"), "near-x");
+        assert_eq!((role_of("execute-a-venue-2"), role_of("audit")), ("execute", "audit"));
     }
 
     #[test]
     fn writes_what_a_service_needs_and_nothing_else() {
-        let configs = services(&venue(), &wiring()).unwrap();
-        assert_eq!(configs.keys().collect::<Vec<_>>(), ["audit", "execute", "ingest"]);
-        let ingest = &configs["ingest"];
+        let configs = of_one(&wiring()).unwrap();
+        assert_eq!(configs.keys().collect::<Vec<_>>(), ["audit", "execute-a-venue", "ingest-a-venue"]);
+        let ingest = &configs["ingest-a-venue"];
         assert_eq!(ingest["service"]["venue"].as_str(), Some("a-venue"));
         assert_eq!(ingest["bus"]["brokers"].as_str(), Some("127.0.0.1:1"));
         assert_eq!(ingest["module"]["path"].as_str(), Some("/c/ingest.wasm"));
@@ -298,35 +359,35 @@ mod tests {
         assert_eq!(ingest["ingest"]["frame_bytes_max"].as_integer(), Some(1000));
         assert!(ingest["endpoints"].get("node").is_none());
         assert!(configs["audit"].get("module").is_none());
-        assert_eq!(configs["execute"]["execute"]["state_dir"].as_str(), Some("state/execute"));
-        assert_eq!(configs["execute"]["execute"]["batch"].as_integer(), Some(7));
+        assert_eq!(configs["execute-a-venue"]["execute"]["state_dir"].as_str(), Some("state/execute-a-venue"));
+        assert_eq!(configs["execute-a-venue"]["execute"]["batch"].as_integer(), Some(7));
     }
 
     #[test]
     fn puts_other_endpoints_in_place_and_keeps_the_rest_of_them() {
-        let configs = services(&venue(), &wiring()).unwrap();
-        let ws = &configs["ingest"]["endpoints"]["ws"];
+        let configs = of_one(&wiring()).unwrap();
+        let ws = &configs["ingest-a-venue"]["endpoints"]["ws"];
         assert_eq!(ws["url"].as_str(), Some("ws://127.0.0.1:2/ws"));
         assert_eq!(ws["ping_interval_ms"].as_integer(), Some(20_000));
         assert_eq!(ws["headers"]["authorization"]["bearer"].as_str(), Some("token"));
-        assert_eq!(configs["execute"]["endpoints"]["node"]["url"].as_str(), Some("https://node.example"));
+        assert_eq!(configs["execute-a-venue"]["endpoints"]["node"]["url"].as_str(), Some("https://node.example"));
     }
 
     #[test]
     fn sets_single_keys_last() {
         let mut wiring = wiring();
         wiring.set = vec!["execute.module.limits.call_ms_max=50".into(), "ingest.service.log_level=debug".into()];
-        let configs = services(&venue(), &wiring).unwrap();
-        assert_eq!(configs["execute"]["module"]["limits"]["call_ms_max"].as_integer(), Some(50));
+        let configs = of_one(&wiring).unwrap();
+        assert_eq!(configs["execute-a-venue"]["module"]["limits"]["call_ms_max"].as_integer(), Some(50));
         assert_eq!(configs["ingest"]["service"]["log_level"].as_str(), Some("debug"));
         for wrong in ["execute", "execute=1", "nobody.a=1", "ingest.service.venue.x=1"] {
             wiring.set = vec![wrong.to_owned()];
-            assert!(services(&venue(), &wiring).is_err(), "{wrong}");
+            assert!(of_one(&wiring).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn needs_only_the_endpoints_that_somebody_uses() {
+    fn needs_only_the_endpoints_that_are_used() {
         let mut venue = venue();
         venue.endpoints.insert("unused".to_owned(), Table::new());
         assert_eq!(endpoints_needed(&venue).into_iter().collect::<Vec<_>>(), ["node", "ws"]);
@@ -335,7 +396,7 @@ mod tests {
     #[test]
     fn finds_the_secrets_that_must_be_there() {
         assert_eq!(credential_files(&venue()), [("token".to_owned(), "secrets/token".to_owned())].into());
-        let key = SignerKey { account: "me.near".to_owned(), file: "secrets/key".to_owned() };
+        let key = SignerKey { account: "me".to_owned(), scheme: "nep413".to_owned(), file: "secrets/key".to_owned() };
         assert_eq!(signer_keys(&venue()), [key]);
     }
 }

@@ -10,8 +10,9 @@ use unrip_bus::Record;
 use super::admin::{self, AuditReport};
 use super::config::AUDIT;
 use super::lag::all_caught_up;
+use super::services::{INGEST, STOP_GRACE};
 use super::show;
-use super::stack::{STOP_GRACE, Stack};
+use super::stack::Stack;
 use super::summary::Summary;
 use super::tail::{self, Tail};
 use super::tally::Tally;
@@ -51,7 +52,7 @@ pub async fn run(args: &DevArgs) -> Result<u8, Error> {
         _ = interrupts.recv() => return Err(Error::Interrupted),
     };
     let summary = follow(args, &mut stack, &say, &mut interrupts).await?;
-    stack.stop_rest(&say);
+    stack.stop_rest(&say).await;
     say.summary(&match args.json {
         true => serde_json::to_string(&summary).map_err(|error| Error::Software(error.to_string()))?,
         false => summary.to_string(),
@@ -89,13 +90,13 @@ async fn follow(
     let tail = Tail::start(&stack.bus, &stack.topics).await?;
     let mut flow = Flow { say, tail, tally: Tally::default(), newest: Instant::now(), died: Vec::new() };
     tokio::select! {
-        started = stack.start_all(say) => started?,
+        started = stack.services.start_all(say) => started?,
         _ = interrupts.recv() => return Err(Error::Interrupted),
     }
     say.progress("all services run; Ctrl-C ends it");
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let end = flow.until_end(args, stack, interrupts).await;
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = started_at.elapsed().as_secs_f64();
     let settle = match end {
         End::Done => args.settle,
         End::Interrupted => args.settle.min(INTERRUPTED_SETTLE),
@@ -125,13 +126,20 @@ impl Flow<'_> {
                     if self.look_for_dead(stack) {
                         return End::Died;
                     }
-                    let enough = args.quotes.is_some_and(|quotes| self.tally.raw >= quotes);
+                    let enough = args.quotes.is_some_and(|quotes| self.has_all(stack, quotes));
                     if enough || over.is_some_and(|over| Instant::now() >= over) {
                         return End::Done;
                     }
                 }
             }
         }
+    }
+
+    /// Whether every venue that has an ingestor has brought this many raw events.
+    fn has_all(&self, stack: &Stack, quotes: u64) -> bool {
+        let brings = stack.venues.iter().filter(|venue| venue.roles.contains_key(INGEST));
+        let count = |name: &String| self.tally.raw.get(name).copied().unwrap_or(0);
+        brings.map(|venue| count(&venue.name)).all(|count| count >= quotes)
     }
 
     fn take(&mut self, batch: Option<Result<Vec<Record>, unrip_bus::Error>>) {
@@ -151,32 +159,36 @@ impl Flow<'_> {
     }
 
     fn look_for_dead(&mut self, stack: &mut Stack) -> bool {
-        while let Some((role, how)) = stack.died() {
-            self.say.progress(&format!("unrip-{role} ended by itself ({how}):\n{}", stack.log_tail(&role, 10)));
-            self.died.push((role, how));
+        while let Some((name, how)) = stack.died() {
+            self.say.progress(&format!("{name} ended by itself ({how}):\n{}", stack.services.log_tail(&name, 10)));
+            self.died.push((name, how));
         }
         !self.died.is_empty()
     }
 
-    /// Stops who speaks first, so that nothing new begins, and lets the others finish what is there.
+    /// Stops ingest first, so that nothing new comes in, and lets the others finish what is there.
     async fn stop(&mut self, stack: &mut Stack, settle: Duration) -> Stopped {
         let mut ended: BTreeMap<String, String> = self.died.drain(..).collect();
         let died: Vec<String> = ended.keys().cloned().collect();
-        self.stop_service(stack, "ingest", &mut ended).await;
+        self.stop_role(stack, INGEST, &mut ended).await;
         self.settle(stack, settle).await;
         for role in ["normalize", "react", "execute"] {
-            for name in stack.names_of(role) {
-                self.stop_service(stack, &name, &mut ended).await;
-            }
+            self.stop_role(stack, role, &mut ended).await;
         }
         self.read_rest(stack).await;
         let audit = self.audit(stack).await;
-        self.stop_service(stack, AUDIT, &mut ended).await;
+        self.stop_role(stack, AUDIT, &mut ended).await;
         Stopped { ended, died, audit }
     }
 
-    async fn stop_service(&mut self, stack: &mut Stack, role: &str, ended: &mut BTreeMap<String, String>) {
-        let stopping = stack.stop(role, STOP_GRACE);
+    async fn stop_role(&mut self, stack: &mut Stack, role: &str, ended: &mut BTreeMap<String, String>) {
+        for name in stack.services.names_of(role) {
+            self.stop_service(stack, &name, ended).await;
+        }
+    }
+
+    async fn stop_service(&mut self, stack: &mut Stack, name: &str, ended: &mut BTreeMap<String, String>) {
+        let stopping = stack.services.stop(name, STOP_GRACE);
         let how = {
             tokio::pin!(stopping);
             loop {
@@ -187,7 +199,7 @@ impl Flow<'_> {
             }
         };
         if let Some(how) = how {
-            ended.insert(role.to_owned(), how);
+            ended.insert(name.to_owned(), how);
         }
     }
 
@@ -222,10 +234,10 @@ impl Flow<'_> {
     async fn audit(&self, stack: &Stack) -> Option<AuditReport> {
         let until = Instant::now() + AUDIT_WAIT;
         loop {
-            let report = admin::report(&stack.admin_file(AUDIT)).await;
+            let report = admin::report(&stack.services.admin_file(AUDIT)).await;
             match report {
                 Ok(report) if report.complete || Instant::now() >= until => return Some(report),
-                Err(reason) if Instant::now() >= until || stack.pid(AUDIT).is_none() => {
+                Err(reason) if Instant::now() >= until || !stack.services.is_running(AUDIT) => {
                     self.say.progress(&format!("the audit could not be asked: {reason}"));
                     return None;
                 }
@@ -238,7 +250,7 @@ impl Flow<'_> {
         let mut summary = Summary {
             exit_code: 0,
             seconds,
-            broker: stack.broker_line.clone(),
+            broker: stack.broker.describe().to_owned(),
             brokers: stack.bus.brokers.clone(),
             dir: stack.dir.clone(),
             topics: BTreeMap::new(),

@@ -93,7 +93,7 @@ impl Display for Summary {
         }
         for name in &self.died {
             let ended = self.services.get(name).map_or("", String::as_str);
-            writeln!(f, "DIED      unrip-{name}: {ended}; see its log")?;
+            writeln!(f, "DIED      {name}: {ended}; see its log")?;
         }
         write!(f, "files     {}", self.dir.display())
     }

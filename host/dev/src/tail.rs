@@ -52,7 +52,7 @@ impl Tail {
     }
 }
 
-/// Ends when nobody listens any more.
+/// Ends when the receiver is gone.
 async fn pump(mut reader: LogReader, sender: mpsc::Sender<Result<Vec<Record>, unrip_bus::Error>>) {
     loop {
         let batch = reader.next().await;

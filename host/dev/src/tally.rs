@@ -21,8 +21,8 @@ pub struct Tally {
     pub dead_letters: BTreeMap<String, BTreeMap<String, u64>>,
     /// Results by status.
     pub results: BTreeMap<String, u64>,
-    /// Raw events.
-    pub raw: u64,
+    /// Raw events by venue.
+    pub raw: BTreeMap<String, u64>,
     /// Claims: each is at most one signed action.
     pub claims: u64,
     /// Commands without a result.
@@ -54,7 +54,7 @@ impl Tally {
         let text =
             |key: &str| envelope.payload.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
         match envelope.event_type.as_str() {
-            "raw_frame" => self.raw += 1,
+            "raw_frame" => *self.raw.entry(envelope.venue.to_string()).or_default() += 1,
             "journal_claim" => self.claims += 1,
             "dead_letter" => {
                 let reasons = self.dead_letters.entry(record.topic.clone()).or_default();

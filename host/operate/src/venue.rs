@@ -47,12 +47,45 @@ pub struct Role {
     pub settings: Table,
 }
 
-/// What `unrip dev` needs besides.
+/// What `unrip dev` and `unrip chaos` need besides.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dev {
-    /// Settings of the fake venue, in its own shape; none: there is no fake of this venue.
-    pub fake_venue: Option<Table>,
+    /// The program that takes the venue's place on this machine; absent: there is none.
+    pub fake: Option<Fake>,
+    /// What a fault campaign changes.
+    #[serde(default)]
+    pub chaos: Chaos,
+}
+
+/// A venue's fake, a program.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fake {
+    /// Cargo package that builds it.
+    pub package: String,
+    /// Its file name.
+    pub bin: String,
+    /// The endpoints that it serves.
+    pub endpoints: Vec<String>,
+    /// The faults that a campaign may ask it for, by the names of its own documentation.
+    #[serde(default)]
+    pub faults: Vec<String>,
+    /// Its settings, in its own shape.
+    #[serde(default)]
+    pub settings: Table,
+}
+
+/// What a fault campaign changes, so that a doubt is over in seconds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chaos {
+    /// Keys of services, `ROLE.KEY=VALUE`.
+    #[serde(default)]
+    pub set: Vec<String>,
+    /// Laid over the fake's settings.
+    #[serde(default)]
+    pub fake: Table,
 }
 
 impl Venue {
@@ -85,6 +118,19 @@ impl Venue {
             Some(name) => Self::read(&root.join("venues").join(name).join(FILE_NAME)),
             None => Err(Error::Usage(format!("name a venue with --venue; there are: {}", known.join(", ")))),
         }
+    }
+
+    /// The venues of these names under `root/venues`; all that are there, if no name is given.
+    ///
+    /// # Errors
+    /// There is none of a name, or none at all.
+    pub fn several(root: &Path, names: &[String]) -> Result<Vec<Self>, Error> {
+        let known = known(root)?;
+        let wanted = if names.is_empty() { &known } else { names };
+        if wanted.is_empty() {
+            return Err(Error::Usage(format!("there is no venue under {}", root.join("venues").display())));
+        }
+        wanted.iter().map(|name| Self::choose(root, Some(name))).collect()
     }
 
     /// The packages of its components.
@@ -123,12 +169,22 @@ mod tests {
 
     fn venues(names: &[&str]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("venues")).unwrap();
         for name in names {
             let dir = root.path().join("venues").join(name);
             std::fs::create_dir_all(&dir).unwrap();
             std::fs::write(dir.join(FILE_NAME), SAMPLE).unwrap();
         }
         root
+    }
+
+    #[test]
+    fn takes_several_venues_by_name_or_all_of_them() {
+        let two = venues(&["a-venue", "b-venue"]);
+        assert_eq!(Venue::several(two.path(), &[]).unwrap().len(), 2);
+        assert_eq!(Venue::several(two.path(), &["b-venue".to_owned()]).unwrap().len(), 1);
+        assert!(Venue::several(two.path(), &["c-venue".to_owned()]).is_err());
+        assert!(Venue::several(venues(&[]).path(), &[]).is_err());
     }
 
     #[test]

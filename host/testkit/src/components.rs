@@ -121,7 +121,7 @@ fn read_artifacts(stdout: impl Read) -> BTreeMap<String, PathBuf> {
     modules
 }
 
-/// Writes beside the place and renames, so that a service starting meanwhile never reads half a file.
+/// Writes a temporary file and renames it, so that a service starting meanwhile never reads half a file.
 fn write_component(bytes: &[u8], name: &str, out_dir: &Path) -> anyhow::Result<BuiltComponent> {
     let path = out_dir.join(format!("{name}.wasm"));
     let built = BuiltComponent { path, digest: format!("sha256:{}", sha256_hex(bytes)) };

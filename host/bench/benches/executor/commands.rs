@@ -1,12 +1,10 @@
 //! Commands about quotes that the venue does not know.
 
-use unrip_bus::Outgoing;
+use unrip_bus::{Outgoing, Record};
 use unrip_core::event::command::{Action, ExecuteTrade, execution_key, idempotency_key};
-use unrip_core::{Amount, CommandId, Envelope, ModuleRef, topic};
+use unrip_core::{CommandId, Envelope, ModuleRef, topic};
 use unrip_service::{Clock, Ids, SystemClock};
 
-const VENUE: &str = "near-intents";
-const ACCOUNT: &str = "solver.near";
 const STRATEGY: &str = "bench";
 /// How long an answer would be valid, in milliseconds.
 const VALID_MS: i64 = 60_000;
@@ -15,38 +13,36 @@ const DISPATCH_MS: i64 = 55_000;
 
 pub(crate) struct Commands {
     ids: Ids,
+    venue: String,
+    model: ExecuteTrade,
 }
 
 impl Commands {
-    pub(crate) fn new() -> Self {
-        Self { ids: Ids::random() }
+    /// Commands like this one of the venue's own strategy: the same account and assets.
+    pub(crate) fn like(record: &Record) -> Self {
+        let envelope: Envelope<ExecuteTrade> = serde_json::from_slice(&record.value).unwrap();
+        Self { ids: Ids::random(), venue: envelope.venue.to_string(), model: envelope.payload }
     }
 
     pub(crate) fn next(&self) -> Outgoing {
         let now = SystemClock.now();
         let (cause, quote_id) = (self.ids.uuid_v7(now), self.ids.uuid_v7(now).to_string());
-        let key = execution_key(VENUE, ACCOUNT);
+        let key = execution_key(&self.venue, &self.model.account);
+        let Action::SwapAnswer { asset_in, asset_out, amount_in, amount_out, .. } = self.model.action.clone();
         let payload = ExecuteTrade {
             command_id: CommandId::new(now, &key, cause, STRATEGY, 0),
             idempotency_key: idempotency_key(&key, &quote_id),
             execution_key: key.clone(),
-            account: ACCOUNT.to_owned(),
+            account: self.model.account.clone(),
             strategy: STRATEGY.to_owned(),
             venue_ref: quote_id.clone(),
             dispatch_by: now.plus_millis(DISPATCH_MS),
             deadline: now.plus_millis(VALID_MS).cut_to_millis(),
             reason: "a benchmark".to_owned(),
             inputs: Vec::new(),
-            action: Action::SwapAnswer {
-                quote_id,
-                asset_in: "nep141:wrap.near".to_owned(),
-                asset_out: "nep141:17208628f84f5d6ad33f0da3bbbeb27ffcb398eac501a31bd6ad2011e36133a1".to_owned(),
-                amount_in: Amount(1_000_000_000_000_000_000_000_000),
-                amount_out: Amount(2_500_000),
-                amount_fixed: None,
-            },
+            action: Action::SwapAnswer { quote_id, asset_in, asset_out, amount_in, amount_out, amount_fixed: None },
         };
-        let mut envelope = Envelope::root(self.ids.uuid_v7(now), VENUE, "bench", now, payload);
+        let mut envelope = Envelope::root(self.ids.uuid_v7(now), &self.venue, "bench", now, payload);
         envelope.causation_id = Some(cause);
         envelope.module = Some(ModuleRef {
             name: "bench/react".to_owned(),

@@ -32,7 +32,7 @@ impl Floor {
 
     /// Seconds of one round.
     pub(crate) async fn round(&mut self) -> f64 {
-        let began = Instant::now();
+        let started_at = Instant::now();
         let outgoing = Outgoing {
             topic: TOPIC.to_owned(),
             partition: Some(0),
@@ -46,6 +46,6 @@ impl Floor {
             self.file.write_all(&[0; BYTES]).unwrap();
             self.file.sync_data().unwrap();
         });
-        began.elapsed().as_secs_f64()
+        started_at.elapsed().as_secs_f64()
     }
 }

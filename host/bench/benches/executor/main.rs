@@ -1,4 +1,4 @@
-//! What the executor's safety costs, beside what its parts cost, in one run on one broker and disk.
+//! What the executor's safety costs, compared with what its parts cost, in one run on one broker and disk.
 //!
 //! ```text
 //! cargo bench --workspace --bench executor                    release, 10^6 journal records
@@ -6,8 +6,8 @@
 //! cargo bench … -- --commands 20000 --rate 2000 --journal 100000 --claims 200
 //! ```
 //!
-//! The executor is the real program with the real component; the venue is the fake relay in this process, and the
-//! commands are about quotes that it does not know, so each is answered with a refusal. Everything shares the machine.
+//! The executor is the real program with the real component of the only venue, against its fake, and the commands are
+//! about quotes that the fake does not know, so each is answered with a refusal. Everything shares the machine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its figures")]
 
@@ -19,7 +19,7 @@ mod scrape;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use unrip_bus::{Isolation, LogReader, Producer};
+use unrip_bus::{Isolation, LogReader, Producer, Record};
 use unrip_cli::args::{Cli, Command};
 use unrip_core::topic;
 use unrip_dev::stack::Stack;
@@ -34,7 +34,7 @@ const PARTITIONS: i32 = 3;
 
 #[derive(Parser)]
 struct Args {
-    /// Claims that are timed one by one, each beside a round of the floor.
+    /// Claims that are timed one by one, each compared with a round of the floor.
     #[arg(long, default_value_t = 300)]
     claims: usize,
     /// Commands of the throughput run.
@@ -56,6 +56,8 @@ struct Args {
 
 struct Bench {
     stack: Stack,
+    /// Its only executor's name.
+    executor: String,
     say: Say,
     producer: Producer,
     results: LogReader,
@@ -67,34 +69,69 @@ async fn main() {
     let args = Args::parse();
     let dir = tempfile::tempdir().unwrap();
     let mut bench = Bench::start(dir.path()).await;
-    println!("broker: {}", bench.stack.broker_line);
+    println!("broker: {}", bench.stack.broker.describe());
     bench.latency(args.claims).await;
     bench.throughput(args.commands, args.rate).await;
     bench.fences(args.restarts).await;
     refold::run(&mut bench, args.journal).await;
-    bench.stack.stop("execute", Duration::from_secs(20)).await;
-    bench.stack.stop_rest(&bench.say);
+    bench.stack.services.stop(&bench.executor, Duration::from_secs(20)).await;
+    bench.stack.stop_rest(&bench.say).await;
+}
+
+/// Every record of a topic.
+async fn all(stack: &Stack, topic: &str) -> Vec<Record> {
+    let mut records = Vec::new();
+    for partition in 0..PARTITIONS {
+        let read = unrip_bus::read_to_end(&stack.bus, topic, partition, 0, Isolation::ReadCommitted);
+        records.extend(read.await.unwrap());
+    }
+    records
+}
+
+/// The first command of the venue's own strategy.
+async fn first_command(stack: &Stack) -> Record {
+    let until = Instant::now() + WAIT;
+    loop {
+        if let Some(first) = all(stack, topic::EXECUTE_TRADE).await.into_iter().next() {
+            return first;
+        }
+        assert!(Instant::now() < until, "no command");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 impl Bench {
     async fn start(dir: &std::path::Path) -> Self {
-        // No settlements to follow and no balances to wait for: what is measured is the way of a command.
-        let words =
-            ["unrip", "dev", "--rate", "0", "--partitions", "3", "--set", "execute.execute.limits.inventory=unchecked"];
-        let words = words.into_iter().map(str::to_owned).chain(["--dir".to_owned(), dir.display().to_string()]);
+        // No balances to wait for: what is measured is the way of a command. A few quotes, for the model of a command.
+        let words = ["unrip", "dev", "--rate", "5", "--quotes", "20", "--partitions", "3"];
+        let more = ["--set", "execute.execute.limits.inventory=unchecked", "--dir"];
+        let words = words.into_iter().chain(more).map(str::to_owned).chain([dir.display().to_string()]);
         let Command::Dev(args) = Cli::parse_from(words).command else { unreachable!() };
         let say = Say::new(false, true);
         let mut stack = Stack::prepare(&args, &say).await.unwrap();
-        let from = (0..PARTITIONS).map(|partition| (topic::TRADE_RESULT.to_owned(), partition, 0)).collect();
+        stack.services.start_all(&say).await.unwrap();
+        let commands = Commands::like(&first_command(&stack).await);
+        for role in ["ingest", "normalize", "react"] {
+            for name in stack.services.names_of(role) {
+                stack.services.stop(&name, Duration::from_secs(20)).await;
+            }
+        }
+        let executor = stack.services.names_of("execute").remove(0);
+        let until = Instant::now() + WAIT;
+        while all(&stack, topic::TRADE_RESULT).await.len() < all(&stack, topic::EXECUTE_TRADE).await.len() {
+            assert!(Instant::now() < until, "no results\n{}", stack.services.log_tail(&executor, 5));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let ends = unrip_dev::tail::ends(&stack.bus, &stack.topics).await.unwrap().into_iter();
+        let ends = ends.filter(|((name, _), _)| name == topic::TRADE_RESULT);
+        let from = ends.map(|((name, partition), end)| (name, partition, end)).collect();
         let results = LogReader::open(&stack.bus, from, Isolation::ReadUncommitted).unwrap();
         let producer = Producer::new(&stack.bus).unwrap();
-        stack.start("execute").unwrap();
-        assert!(stack.wait_ready(WAIT).await.unwrap().is_empty(), "{}", stack.log_tail("execute", 5));
-        Self { stack, say, producer, results, commands: Commands::new() }
+        Self { stack, executor, say, producer, results, commands }
     }
 
     async fn histogram(&self, name: &str) -> Histogram {
-        scrape::histogram(&self.stack.admin_file("execute"), name).await
+        scrape::histogram(&self.stack.services.admin_file(&self.executor), name).await
     }
 
     async fn wait_for_results(&mut self, count: usize) {
@@ -103,12 +140,12 @@ impl Bench {
         while seen < count {
             match tokio::time::timeout_at(until, self.results.next()).await {
                 Ok(records) => seen += records.unwrap().len(),
-                Err(_) => panic!("{seen} of {count} results\n{}", self.stack.log_tail("execute", 5)),
+                Err(_) => panic!("{seen} of {count} results\n{}", self.stack.services.log_tail(&self.executor, 5)),
             }
         }
     }
 
-    /// Claims one by one, each beside one append, one fetch and one fsync on the same broker and disk.
+    /// Claims one by one, each compared with one append, one fetch and one fsync on the same broker and disk.
     async fn latency(&mut self, rounds: usize) {
         let mut floor = floor::Floor::new(&self.stack.bus, &self.stack.dir).await;
         let warm = rounds / 10;
@@ -147,10 +184,10 @@ impl Bench {
             self.histogram("unrip_claim_latency_seconds").await,
             self.histogram("unrip_dispatch_latency_seconds").await,
         );
-        let began = Instant::now();
+        let started_at = Instant::now();
         let mut deliveries = Vec::new();
         for sent in 0..count {
-            let due = began + Duration::from_secs_f64(sent as f64 / rate as f64);
+            let due = started_at + Duration::from_secs_f64(sent as f64 / rate as f64);
             if sent % 16 == 0 {
                 tokio::time::sleep_until(due.into()).await;
             }
@@ -159,9 +196,9 @@ impl Bench {
         for delivery in deliveries {
             delivery.await.unwrap();
         }
-        let produced = began.elapsed();
+        let produced = started_at.elapsed();
         self.wait_for_results(count).await;
-        let took = began.elapsed();
+        let took = started_at.elapsed();
         let claims = self.histogram("unrip_claim_latency_seconds").await.since(&before.0);
         let sends = self.histogram("unrip_dispatch_latency_seconds").await.since(&before.1);
         println!(
@@ -184,9 +221,9 @@ impl Bench {
     async fn fences(&mut self, restarts: usize) {
         let mut all: Option<Histogram> = None;
         for _ in 0..restarts {
-            self.stack.stop("execute", Duration::from_secs(20)).await;
-            self.stack.start("execute").unwrap();
-            assert!(self.stack.wait_ready(WAIT).await.unwrap().is_empty());
+            self.stack.services.stop(&self.executor, Duration::from_secs(20)).await;
+            self.stack.services.start(&self.executor).unwrap();
+            assert!(self.stack.services.wait_ready(WAIT).await.unwrap().is_empty());
             // Ready means assigned; the fences of all partitions come back right after.
             let until = Instant::now() + WAIT;
             let fences = loop {

@@ -1,4 +1,4 @@
-//! The journal folded again from its beginning: the way of an executor that has lost its disk.
+//! The journal folded again from its start: the way of an executor that has lost its disk.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,13 @@ const IN_FLIGHT_MAX: usize = 20_000;
 
 /// Fills the journal with copies of a claim and its outcome under new ids, deletes the fold and starts the executor.
 pub(crate) async fn run(bench: &mut Bench, records: usize) {
-    // One more command, so that a claim stands under the newest fence.
+    // One more command, so that there is a claim under the newest fence.
     bench.producer.send(bench.commands.next()).await.unwrap();
     bench.wait_for_results(1).await;
-    bench.stack.stop("execute", Duration::from_secs(20)).await;
+    bench.stack.services.stop(&bench.executor, Duration::from_secs(20)).await;
     let (pair, present) = claim_and_outcome(bench).await;
     let copies = records.saturating_sub(present) / 2;
-    let began = Instant::now();
+    let started_at = Instant::now();
     let mut waiting = Vec::new();
     for number in 0..copies {
         for record in &pair {
@@ -33,21 +33,21 @@ pub(crate) async fn run(bench: &mut Bench, records: usize) {
     for delivery in waiting {
         delivery.await.unwrap();
     }
-    println!("(journal of {} records written in {:.0} s)", present + 2 * copies, began.elapsed().as_secs_f64());
+    println!("(journal of {} records written in {:.0} s)", present + 2 * copies, started_at.elapsed().as_secs_f64());
     std::fs::remove_dir_all(bench.stack.dir.join("state")).unwrap();
-    let began = Instant::now();
-    bench.stack.start("execute").unwrap();
+    let started_at = Instant::now();
+    bench.stack.services.start(&bench.executor).unwrap();
     let folded = loop {
-        let log = bench.stack.log_tail("execute", 400);
+        let log = bench.stack.services.log_tail(&bench.executor, 400);
         if let Some(line) = log.lines().rev().find(|line| line.contains("journal folded")) {
             break line.to_owned();
         }
-        assert!(began.elapsed() < WAIT, "not folded\n{log}");
+        assert!(started_at.elapsed() < WAIT, "not folded\n{log}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     println!(
         "re-fold: {:.1} s from the start of the process (aim 10 s for 10^6 records): {folded}",
-        began.elapsed().as_secs_f64()
+        started_at.elapsed().as_secs_f64()
     );
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::books::{Books, Seen};
 use crate::verdict::{Breach, Doubts};
 
-/// What the ledger says about one quote and account.
+/// What the ledger says about one opportunity and account.
 #[derive(Clone, Copy, Debug, Default)]
 struct AtVenue {
     /// Answers that arrived, whatever became of them.
@@ -30,7 +30,7 @@ pub struct Findings {
     pub losses: u64,
     /// Commands in doubt.
     pub doubts: Doubts,
-    /// Commands that the venue accepted and that ended otherwise: possible only where nobody heard it and it never settled.
+    /// Commands that the venue accepted and that ended otherwise: possible only where its word was lost and it never settled.
     pub accepted_unheard: u64,
     /// Answers that the venue got.
     pub answers: u64,
@@ -38,7 +38,7 @@ pub struct Findings {
     pub breaches: Vec<Breach>,
 }
 
-/// Judges. `repeats`: without transactions a result may stand there twice.
+/// Judges. `repeats`: without transactions a result may be there twice.
 pub fn judge(books: &Books, repeats: bool) -> Findings {
     let mut findings = Findings::default();
     let commands = first_of_each(&books.commands);
@@ -53,6 +53,7 @@ pub fn judge(books: &Books, repeats: bool) -> Findings {
     }
     if let Some(ledger) = &books.ledger {
         let venue = at_venue(ledger, &mut findings);
+        unclaimed(ledger, &books.journal, &mut findings);
         against_venue(&commands, &results, &venue, &mut findings);
     }
     findings.doubts = doubts(books, &results);
@@ -86,7 +87,11 @@ fn results_by_command<'a>(
             }
             (_, None) => findings.breaches.push(Breach::of("result_of_nothing", id, "a result without a command")),
             (None, Some(command)) if command.partition != seen.partition => {
-                findings.breaches.push(Breach::of("wrong_partition", id, "a result beside its command's partition"));
+                findings.breaches.push(Breach::of(
+                    "wrong_partition",
+                    id,
+                    "a result in another partition than its command",
+                ));
             }
             (Some(_), _) => {}
             (None, _) => {
@@ -120,21 +125,23 @@ fn skips(books: &Books, findings: &mut Findings) -> BTreeSet<(i32, i64)> {
     passed
 }
 
-/// What the venue says, by account and quote. A second answer to a quote, or a nonce used twice, breaks the first promise.
+/// What the venue says, by account and opportunity. A second answer to one, or a nonce used twice, breaks the first promise.
 fn at_venue(ledger: &[Value], findings: &mut Findings) -> BTreeMap<(String, String), AtVenue> {
     let mut venue: BTreeMap<(String, String), AtVenue> = BTreeMap::new();
     let mut nonces = BTreeSet::new();
     let text = |line: &Value, field: &str| line.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     for line in ledger {
-        let place = (text(line, "account"), text(line, "quote_id"));
+        let place = (text(line, "account"), text(line, "venue_ref"));
         match text(line, "kind").as_str() {
-            "response" | "lost" => {
+            "answered" | "refused" => {
                 findings.answers += 1;
                 let one = venue.entry(place.clone()).or_default();
                 one.received += 1;
-                one.accepted += u64::from(text(line, "verdict") == "accepted");
-                let is_new = nonces.insert((place.0.clone(), text(line, "nonce")));
-                if one.received > 1 || !is_new {
+                one.accepted += u64::from(line.get("accepted") == Some(&Value::Bool(true)));
+                // Not every venue has something that takes effect only once.
+                let nonce = text(line, "nonce");
+                let is_used = !nonce.is_empty() && !nonces.insert((place.0.clone(), nonce));
+                if one.received > 1 || is_used {
                     findings.duplicates += 1;
                     findings.breaches.push(Breach::new("answered_twice", line.to_string()));
                 }
@@ -147,14 +154,30 @@ fn at_venue(ledger: &[Value], findings: &mut Findings) -> BTreeMap<(String, Stri
     venue
 }
 
-/// Each result must be true, and nothing may have happened at the venue that no result tells.
+/// What was signed must be what a claim holds, byte for byte, where the venue says what it was sent.
+fn unclaimed(ledger: &[Value], journal: &[Seen], findings: &mut Findings) {
+    let claims = journal.iter().filter(|seen| seen.event_type() == "journal_claim");
+    let claimed: BTreeSet<&str> = claims.map(|claim| claim.text("action_digest")).collect();
+    let arrived = |line: &&Value| {
+        let kind = line.get("kind").and_then(Value::as_str).unwrap_or_default();
+        kind == "answered" || kind == "refused"
+    };
+    for line in ledger.iter().filter(arrived) {
+        let digest = line.get("digest").and_then(Value::as_str);
+        if digest.is_some_and(|digest| !claimed.contains(digest)) {
+            findings.breaches.push(Breach::new("unclaimed_answer", line.to_string()));
+        }
+    }
+}
+
+/// Each result must be true, and nothing may have happened at the venue that no result says.
 fn against_venue(
     commands: &BTreeMap<&str, &Seen>,
     results: &BTreeMap<&str, &Seen>,
     venue: &BTreeMap<(String, String), AtVenue>,
     findings: &mut Findings,
 ) {
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for (id, command) in commands {
         let Some(result) = results.get(id) else { continue };
         let place = (command.text("account").to_owned(), command.text("venue_ref").to_owned());
@@ -166,7 +189,7 @@ fn against_venue(
         }
         let false_because = match status {
             "executed" if there.accepted == 0 => Some("executed, and the venue never accepted it"),
-            "executed" if !told.insert(place.clone()) => Some("executed twice for one opportunity"),
+            "executed" if !reported.insert(place.clone()) => Some("executed twice for one opportunity"),
             "expired" if there.received > 0 => Some("expired, and an answer arrived at the venue"),
             "rejected" if there.accepted > 0 => Some("rejected, and the venue accepted it"),
             "not_executed" if there.settled > 0 => Some("not_executed, and it was settled"),
@@ -185,8 +208,7 @@ fn against_venue(
         .map(|(_, command)| (command.text("account").to_owned(), command.text("venue_ref").to_owned()))
         .collect();
     for (place, there) in venue.iter().filter(|(place, there)| there.settled > 0 && !executed.contains(*place)) {
-        let detail =
-            format!("quote {} of {} was settled {} times and no result says so", place.1, place.0, there.settled);
+        let detail = format!("{} of {} was settled {} times and no result says so", place.1, place.0, there.settled);
         findings.breaches.push(Breach::new("settled_untold", detail));
     }
 }

@@ -40,13 +40,13 @@ impl Story {
     }
 
     fn answered(self, id: &str, verdict: &str) -> Self {
-        let nonce = format!("nonce-{id}");
-        self.line(json!({"kind": "response", "account": ACCOUNT, "quote_id": format!("quote-{id}"), "nonce": nonce,
-            "verdict": verdict}))
+        let kind = if verdict == "refused" { "refused" } else { "answered" };
+        self.line(json!({"kind": kind, "account": ACCOUNT, "venue_ref": format!("quote-{id}"),
+            "nonce": format!("nonce-{id}"), "accepted": verdict == "accepted"}))
     }
 
     fn settled(self, id: &str) -> Self {
-        self.line(json!({"kind": "settled", "account": ACCOUNT, "quote_id": format!("quote-{id}")}))
+        self.line(json!({"kind": "settled", "account": ACCOUNT, "venue_ref": format!("quote-{id}"), "accepted": true}))
     }
 
     #[track_caller]
@@ -82,16 +82,39 @@ fn an_answer_given_twice_is_found_with_or_without_the_venues_word() {
     let twice = Story::new().command("a").answered("a", "accepted").answered("a", "refused");
     let findings = twice.result("a", "executed", "accepted").breaches(&["answered_twice"]);
     assert_eq!(findings.duplicates, 1);
-    let lost = json!({"kind": "lost", "account": ACCOUNT, "quote_id": "quote-a", "nonce": "nonce-a"});
-    let found = Story::new().command("a").line(lost).answered("a", "accepted");
+    let found = Story::new().command("a").answered("a", "lost").answered("a", "accepted");
     found.result("a", "executed", "accepted").breaches(&["answered_twice"]);
 }
 
 #[test]
 fn a_nonce_used_for_two_quotes_is_found() {
-    let other = json!({"kind": "response", "account": ACCOUNT, "quote_id": "quote-b", "nonce": "nonce-a"});
+    let other = json!({"kind": "refused", "account": ACCOUNT, "venue_ref": "quote-b", "nonce": "nonce-a"});
     let story = Story::new().command("a").answered("a", "accepted").line(other);
     story.result("a", "executed", "accepted").breaches(&["answered_twice"]);
+}
+
+#[test]
+fn a_venue_without_nonces_is_judged_by_its_references() {
+    let line = |id: &str| json!({"kind": "answered", "account": ACCOUNT, "venue_ref": id, "accepted": true});
+    let story = || Story::new().command("a").line(line("quote-a")).result("a", "executed", "accepted");
+    story().command("b").line(line("quote-b")).result("b", "executed", "accepted").breaches(&[]);
+    story().line(line("quote-a")).breaches(&["answered_twice"]);
+    let notice = json!({"kind": "duplicate", "account": ACCOUNT, "venue_ref": "quote-a", "accepted": false});
+    story().line(notice).breaches(&["answered_twice"]);
+}
+
+#[test]
+fn signed_bytes_that_no_claim_holds_are_found() {
+    let line =
+        json!({"kind": "answered", "account": ACCOUNT, "venue_ref": "quote-a", "accepted": true, "digest": "d1"});
+    let story = |claimed: &str| {
+        let mut story = Story::new().command("a").line(line.clone()).result("a", "executed", "accepted");
+        let claim = json!({"command_id": "a", "action_digest": claimed});
+        story.books.journal.push(seen(1, "journal_claim", claim));
+        story
+    };
+    story("d1").breaches(&[]);
+    story("d2").breaches(&["unclaimed_answer"]);
 }
 
 #[test]
@@ -120,11 +143,11 @@ fn results_that_are_not_true_are_found() {
 fn what_was_passed_over_needs_its_dead_letter_and_no_result() {
     let mut story = Story::new().command("a");
     story.books.journal.push(seen(1, "journal_skip", json!({"command_offset": 0, "reason_code": "stale"})));
-    let mut told = Story { books: story.books.clone() };
+    let mut with_letter = Story { books: story.books.clone() };
     story.breaches(&["no_dead_letter"]);
     let letter = json!({"source_partition": 0, "source_offset": 0});
-    told.books.letters.push(seen(0, "dead_letter", letter));
-    told.breaches(&[]);
+    with_letter.books.letters.push(seen(0, "dead_letter", letter));
+    with_letter.breaches(&[]);
 }
 
 #[test]

@@ -32,8 +32,10 @@ pub struct Spec {
     pub unset: Vec<String>,
     /// Working directory; ours if absent.
     pub dir: Option<PathBuf>,
-    /// Both output streams are appended here.
+    /// Output is appended here.
     pub log: PathBuf,
+    /// A file of its own for standard output, emptied at the start, where a program's first line is to be read.
+    pub stdout: Option<PathBuf>,
 }
 
 /// Why a process could not be started or reached.
@@ -88,6 +90,7 @@ impl Spec {
             unset: Vec::new(),
             dir: None,
             log: log.into(),
+            stdout: None,
         }
     }
 
@@ -115,17 +118,28 @@ impl Spec {
         self
     }
 
-    fn open_log(&self) -> Result<(File, File), Error> {
-        let open = || {
-            let out = OpenOptions::new().create(true).append(true).open(&self.log)?;
-            let err = out.try_clone()?;
-            Ok((out, err))
+    /// Keeps standard output apart from the log.
+    pub fn stdout(mut self, file: impl Into<PathBuf>) -> Self {
+        self.stdout = Some(file.into());
+        self
+    }
+
+    /// Standard output and standard error.
+    fn open_outputs(&self) -> Result<(File, File), Error> {
+        let failed = |path: &Path| {
+            let (name, path) = (self.name.clone(), path.to_owned());
+            move |source| Error::Log { name, path, source }
         };
-        open().map_err(|source| Error::Log { name: self.name.clone(), path: self.log.clone(), source })
+        let log = OpenOptions::new().create(true).append(true).open(&self.log).map_err(failed(&self.log))?;
+        let out = match &self.stdout {
+            Some(path) => File::create(path).map_err(failed(path))?,
+            None => log.try_clone().map_err(failed(&self.log))?,
+        };
+        Ok((out, log))
     }
 
     fn command(&self) -> Result<Command, Error> {
-        let (out, err) = self.open_log()?;
+        let (out, err) = self.open_outputs()?;
         let mut command = Command::new(&self.program);
         for name in &self.unset {
             command.env_remove(name);
@@ -194,22 +208,40 @@ impl Process {
         tokio::time::timeout(timeout, ended).await.ok()
     }
 
+    /// The first line that it writes to [`Spec::stdout`]; `None` if it ends or `timeout` passes before. Cancel-safe.
+    pub async fn first_line(&mut self, timeout: Duration) -> Option<String> {
+        let file = self.spec.stdout.clone()?;
+        let line = async {
+            loop {
+                // Asked before the file is read: what it wrote before it ended counts.
+                let has_ended = self.exited().is_some();
+                let text = std::fs::read_to_string(&file).unwrap_or_default();
+                match text.split_once('\n') {
+                    Some((line, _)) => return Some(line.to_owned()),
+                    None if has_ended => return None,
+                    None => tokio::time::sleep(POLL).await,
+                }
+            }
+        };
+        tokio::time::timeout(timeout, line).await.ok().flatten()
+    }
+
     /// Asks it to end (SIGTERM). No effect once it has ended.
     pub fn terminate(&mut self) {
         self.signal(Signal::SIGTERM);
     }
 
-    /// Stops it where it stands (SIGSTOP), as if its machine slept.
+    /// Stops it (SIGSTOP), as if its machine slept.
     pub fn pause(&mut self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Lets it continue (SIGCONT).
     pub fn resume(&mut self) {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Whether it stands (SIGSTOP), by whomever.
+    /// Whether it is stopped (SIGSTOP), by anyone.
     pub fn is_paused(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
         stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['T', 't']))

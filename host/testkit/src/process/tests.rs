@@ -43,6 +43,21 @@ async fn captures_output_and_exit_code() {
 }
 
 #[tokio::test]
+async fn gives_the_first_line_of_its_own_output_and_nothing_of_an_earlier_life() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |script: &str| {
+        let spec = Spec::new("fake", "sh", dir.path().join("fake.log")).args(["-c", script]);
+        Process::spawn(spec.stdout(dir.path().join("fake.stdout"))).unwrap()
+    };
+    let mut process = start("echo noise >&2; echo first; echo second; sleep 1000");
+    assert_eq!(process.first_line(SOON).await.as_deref(), Some("first"));
+    assert_eq!(process.log_tail(1), "noise");
+    drop(process);
+    assert_eq!(start("exit 1").first_line(SOON).await, None);
+    assert_eq!(start("sleep 1000").first_line(Duration::from_millis(50)).await, None);
+}
+
+#[tokio::test]
 async fn ends_by_itself_within_the_grace_period() {
     let dir = tempfile::tempdir().unwrap();
     let mut process = shell(dir.path(), "polite", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done");

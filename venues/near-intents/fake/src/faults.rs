@@ -43,6 +43,72 @@ pub struct Faults {
     pub inject_per_second: f64,
 }
 
+/// A fault that a campaign asks for by name; it lasts until the next one, `none` ends it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Scenario {
+    /// Its name.
+    pub fault: ScenarioName,
+    /// How long it is meant to last, in milliseconds.
+    #[serde(default = "default_ms")]
+    pub ms: u64,
+    /// How late a `late` answer comes, in milliseconds.
+    #[serde(default = "default_by_ms")]
+    pub by_ms: u64,
+}
+
+/// The names of faults for campaigns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScenarioName {
+    /// All is well.
+    None,
+    /// Most answers come late.
+    Late,
+    /// Half of the answers never come.
+    Never,
+    /// The connection breaks and the answer was never looked at.
+    DropBefore,
+    /// The answer is recorded, then the connection breaks.
+    DropAfter,
+    /// An error that says nothing, accepted or not.
+    OddError,
+    /// Questions over HTTP get 503 or a late answer.
+    Http,
+    /// New connections are refused, the open ones broken.
+    Refuse,
+    /// All connections break once.
+    Close,
+    /// Nothing is sent or read.
+    Silence,
+}
+
+fn default_ms() -> u64 {
+    2_000
+}
+
+fn default_by_ms() -> u64 {
+    1_000
+}
+
+impl Scenario {
+    /// Every name.
+    pub const NAMES: [&str; 10] =
+        ["none", "late", "never", "drop_before", "drop_after", "odd_error", "http", "refuse", "close", "silence"];
+
+    pub(super) fn faults(&self) -> Faults {
+        let well = Faults::default();
+        match self.fault {
+            ScenarioName::Late => Faults { answer_late: 0.8, answer_late_ms: self.by_ms, ..well },
+            ScenarioName::Never => Faults { never_answer: 0.5, ..well },
+            ScenarioName::DropBefore => Faults { drop_before_recording: 0.3, ..well },
+            ScenarioName::DropAfter => Faults { drop_after_recording: 0.3, ..well },
+            ScenarioName::OddError => Faults { odd_error: 0.3, odd_error_refused: 0.3, ..well },
+            ScenarioName::Http => Faults { http_error: 0.4, http_delay_ms: self.ms / 3, ..well },
+            ScenarioName::None | ScenarioName::Refuse | ScenarioName::Close | ScenarioName::Silence => well,
+        }
+    }
+}
+
 /// A frame sent as it is, whatever is in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -17,6 +17,7 @@ pub(super) struct Identity {
     pub(super) account: Option<String>,
     pub(super) nonce: Option<String>,
     pub(super) quote_hash: Option<String>,
+    pub(super) digest: Option<String>,
 }
 
 /// A `quote_response` as far as it can be read.
@@ -40,6 +41,7 @@ impl<'a> Answer<'a> {
             identity.account = Message::signer_of(&signed.message);
             identity.nonce = Some(signed.nonce_text.clone());
             identity.quote_hash = Some(signed.quote_hash());
+            identity.digest = Some(signed.digest());
         }
         Self { identity, body, signed }
     }
@@ -53,8 +55,13 @@ impl<'a> Answer<'a> {
     /// Whether its account has answered this quote or shown this nonce before, valid or not: the promise is about
     /// signed answers that left the executor, not about those that the relay liked.
     pub(super) fn duplicate(&self, state: &State) -> Option<Duplicate> {
-        let Identity { quote_id: Some(quote_id), account: Some(account), nonce: Some(nonce), quote_hash: Some(hash) } =
-            &self.identity
+        let Identity {
+            quote_id: Some(quote_id),
+            account: Some(account),
+            nonce: Some(nonce),
+            quote_hash: Some(hash),
+            digest: Some(digest),
+        } = &self.identity
         else {
             return None;
         };
@@ -69,6 +76,8 @@ impl<'a> Answer<'a> {
             same_quote: by_quote.is_some(),
             same_nonce: by_nonce.is_some(),
             first_quote_hash: first.clone(),
+            digest: digest.clone(),
+            accepted: false,
         })
     }
 

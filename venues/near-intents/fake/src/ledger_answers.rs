@@ -32,7 +32,7 @@ pub enum Replied {
     Oddly,
 }
 
-/// See [`Entry::Response`](super::Entry::Response).
+/// See [`Entry::Answered`](super::Entry::Answered).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Response {
     /// On which connection.
@@ -40,6 +40,7 @@ pub struct Response {
     /// The frame as received.
     pub frame: String,
     /// Which quote it answers, where it says so.
+    #[serde(rename = "venue_ref")]
     pub quote_id: Option<String>,
     /// Who signed it, by its message.
     pub account: Option<String>,
@@ -47,6 +48,11 @@ pub struct Response {
     pub nonce: Option<String>,
     /// The quote hash, recomputed.
     pub quote_hash: Option<String>,
+    /// SHA-256 of the signed bytes, hex: what the quote hash is the base58 of.
+    pub digest: Option<String>,
+    /// Whether it binds the solver.
+    pub accepted: bool,
+    /// The verdict.
     pub verdict: Verdict,
     /// Code of the error that it stands for; 0 if none.
     pub code: i64,
@@ -55,7 +61,7 @@ pub struct Response {
     /// What was replied.
     pub replied: Replied,
     /// What was accepted.
-    pub accepted: Option<Accepted>,
+    pub terms: Option<Accepted>,
 }
 
 /// What an accepted answer binds its solver to.
@@ -79,6 +85,7 @@ pub struct Accepted {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Duplicate {
     /// The quote answered.
+    #[serde(rename = "venue_ref")]
     pub quote_id: String,
     /// By whom.
     pub account: String,
@@ -92,6 +99,10 @@ pub struct Duplicate {
     pub same_nonce: bool,
     /// Hash of the first answer.
     pub first_quote_hash: String,
+    /// SHA-256 of the second answer's signed bytes, hex.
+    pub digest: String,
+    /// Always false: a second answer never binds.
+    pub accepted: bool,
 }
 
 /// See [`Entry::Settled`](super::Entry::Settled).
@@ -99,6 +110,8 @@ pub struct Duplicate {
 pub struct Settled {
     /// Hash of the accepted answer.
     pub quote_hash: String,
+    /// Its quote.
+    #[serde(rename = "venue_ref")]
     pub quote_id: String,
     /// Its signer.
     pub account: String,
@@ -110,6 +123,8 @@ pub struct Settled {
     pub tx_hash: String,
     /// Its block.
     pub height: u64,
+    /// Always true: only what was accepted settles.
+    pub accepted: bool,
 }
 
 /// See [`Entry::Failed`](super::Entry::Failed) and [`Entry::Lapsed`](super::Entry::Lapsed).

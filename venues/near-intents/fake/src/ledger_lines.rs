@@ -10,10 +10,28 @@ pub use super::ledger_answers::{Accepted, Duplicate, Ended, Overdrawn, Replied, 
 /// Bytes of an injected frame up to which the ledger keeps them whole; of longer ones it keeps length and hash.
 const INJECTED_BYTES_KEPT_MAX: usize = 64 * 1024;
 
+mod rfc3339_ms {
+    use chrono::{DateTime, SecondsFormat};
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    pub(super) fn serialize<S: Serializer>(ms: &u64, out: S) -> Result<S::Ok, S::Error> {
+        let at = i64::try_from(*ms).ok().and_then(DateTime::from_timestamp_millis);
+        let at = at.ok_or_else(|| ser::Error::custom("a time beyond the calendar"))?;
+        out.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(from)?;
+        let at = DateTime::parse_from_rfc3339(&text).map_err(de::Error::custom)?;
+        u64::try_from(at.timestamp_millis()).map_err(de::Error::custom)
+    }
+}
+
 /// One line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Line {
-    /// When it was written, milliseconds since 1970 by the venue's clock.
+    /// When it was written by the venue's clock, milliseconds since 1970; on disk `at`, in RFC 3339.
+    #[serde(rename = "at", with = "rfc3339_ms")]
     pub at_ms: u64,
     /// What happened.
     #[serde(flatten)]
@@ -40,11 +58,14 @@ pub enum Entry {
     Quote(Quote),
     /// A frame that is about to be sent (a connection that breaks right now may swallow it).
     Frame(Frame),
-    /// A `quote_response` was received and judged.
-    Response(Response),
-    /// A `quote_response` arrived and was lost unjudged by a planned fault.
-    Lost(Response),
-    /// A broken promise: the same account answered a quote, or used a nonce, a second time.
+    /// A `quote_response` arrived and was accepted, or (not accepted) was lost unjudged by a planned fault.
+    Answered(Response),
+    /// A `quote_response` arrived and was refused.
+    Refused(Response),
+    /// The solver said that it does not quote.
+    Declined(Response),
+    /// A broken promise: the same account answered a quote, or used a nonce, a second time. The answer itself has a
+    /// line of its own beside this one.
     Duplicate(Duplicate),
     /// A broken promise: with the answer accepted just now an account has promised more of an asset than it holds.
     Overdrawn(Overdrawn),
@@ -97,6 +118,7 @@ pub struct Start {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Quote {
     /// Id of the auction.
+    #[serde(rename = "venue_ref")]
     pub quote_id: String,
     /// What the taker gives.
     pub asset_in: String,
@@ -120,6 +142,7 @@ pub struct Frame {
     /// `quote`, `quote_status`, `quote_status_extended` or `injected`.
     pub stream: String,
     /// For which quote.
+    #[serde(rename = "venue_ref")]
     pub quote_id: Option<String>,
     /// The whole frame, if it is UTF-8 (and not an injected one beyond 64 KiB).
     pub text: Option<String>,

@@ -46,12 +46,19 @@ impl Ledger {
 
     /// The answers received and judged.
     pub fn responses(&self) -> impl Iterator<Item = &Response> {
-        self.lines.iter().filter_map(|line| if let Entry::Response(one) = &line.entry { Some(one) } else { None })
+        self.arrived().filter(|response| response.verdict != Verdict::Lost)
     }
 
     /// The answers that arrived but were lost on purpose.
     pub fn lost(&self) -> impl Iterator<Item = &Response> {
-        self.lines.iter().filter_map(|line| if let Entry::Lost(one) = &line.entry { Some(one) } else { None })
+        self.arrived().filter(|response| response.verdict == Verdict::Lost)
+    }
+
+    fn arrived(&self) -> impl Iterator<Item = &Response> {
+        self.lines.iter().filter_map(|line| match &line.entry {
+            Entry::Answered(one) | Entry::Refused(one) | Entry::Declined(one) => Some(one),
+            _ => None,
+        })
     }
 
     /// The answers accepted.

@@ -6,7 +6,7 @@
 //! Where things are: `socket` and `protocol` the websocket, `judge` (with `nep413`, `terms`) the verdict on an answer,
 //! `drafts`, `quotes` and `inject` what is sent, `settle` what becomes of accepted answers, `web` and `near` the HTTP sides,
 //! `chain` blocks and salts, `clock` the time, `state` everything known, `ledger*` the file, `faults` and `control` what goes
-//! wrong on purpose.
+//! wrong on purpose, `program` what the program is started with.
 
 mod account;
 mod chain;
@@ -24,6 +24,7 @@ mod ledger_lines;
 mod ledger_read;
 mod near;
 mod nep413;
+mod program;
 mod protocol;
 mod quotes;
 mod refusal;
@@ -48,11 +49,12 @@ pub use self::config::{
     AccountConfig, AmountRange, ChainConfig, FakeVenueConfig, Pair, QuotesConfig, SettlementConfig,
 };
 pub use self::control::Control;
-pub use self::faults::{Faults, RawFrame};
+pub use self::faults::{Faults, RawFrame, Scenario, ScenarioName};
 pub use self::ledger_lines::{
     Accepted, Duplicate, Ended, Entry, Frame, Line, Overdrawn, Quote, Replied, Response, Settled, Start, Verdict,
 };
 pub use self::ledger_read::Ledger;
+pub use self::program::ProgramConfig;
 
 use self::venue::Venue;
 
@@ -61,6 +63,7 @@ use self::venue::Venue;
 pub struct FakeVenue {
     ws_url: String,
     rpc_url: String,
+    control_url: String,
     near_url: String,
     ledger_path: PathBuf,
     venue: Arc<Venue>,
@@ -95,6 +98,7 @@ impl FakeVenue {
         Ok(Self {
             ws_url: format!("ws://{ws_at}/ws"),
             rpc_url: format!("http://{rpc_at}/rpc"),
+            control_url: format!("http://{rpc_at}/control"),
             near_url: format!("http://{near_at}/"),
             ledger_path,
             venue,
@@ -107,9 +111,14 @@ impl FakeVenue {
         &self.ws_url
     }
 
-    /// The relay's HTTP JSON-RPC, `http://127.0.0.1:PORT/rpc`. `/control` beside it takes a [`Control`] as JSON.
+    /// The relay's HTTP JSON-RPC, `http://127.0.0.1:PORT/rpc`.
     pub fn rpc_url(&self) -> &str {
         &self.rpc_url
+    }
+
+    /// Where a [`Control`] can be posted as JSON.
+    pub fn control_url(&self) -> &str {
+        &self.control_url
     }
 
     /// The NEAR node, `http://127.0.0.1:PORT/`.

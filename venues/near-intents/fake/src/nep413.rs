@@ -74,6 +74,11 @@ impl Signed {
         bs58::encode(self.hash()).into_string()
     }
 
+    /// The same hash as hex.
+    pub(super) fn digest(&self) -> String {
+        hex::encode(self.hash())
+    }
+
     /// Whether the signature is the public key's over this very message, nonce and recipient.
     pub(super) fn signature_is_valid(&self) -> bool {
         let signature = Signature::from_bytes(&self.signature);

@@ -128,14 +128,18 @@ fn quote_response(venue: &Arc<Venue>, link: &Link, id: &Value, params: Option<&V
         venue.record(&mut state, Entry::Duplicate(duplicate));
     }
     let response = judged(venue, &mut state, link.connection, &answer, fault, odd_code, now_ms, frame);
-    if let (Some(terms), Some(hash), Some(account)) = (&response.accepted, &response.quote_hash, &response.account)
+    if let (Some(terms), Some(hash), Some(account)) = (&response.terms, &response.quote_hash, &response.account)
         && let Some(overdrawn) = state.overdrawn(hash, account, terms)
     {
         venue.record(&mut state, Entry::Overdrawn(overdrawn));
     }
     let (verdict, refusal) = (response.verdict, Refusal { code: response.code, text: response.why.clone() });
     let accepted = (verdict == Verdict::Accepted).then(|| response.quote_hash.clone()).flatten();
-    let entry = if fault == Fault::Lost { Entry::Lost(response) } else { Entry::Response(response) };
+    let entry = match verdict {
+        Verdict::Accepted | Verdict::Lost => Entry::Answered(response),
+        Verdict::Refused => Entry::Refused(response),
+        Verdict::Declined => Entry::Declined(response),
+    };
     let number = venue.record(&mut state, entry);
     drop(state);
     if let Some(quote_hash) = accepted {
@@ -187,11 +191,11 @@ fn judged(
             }
         },
     };
-    let (verdict, refusal, accepted) = match outcome {
-        Ok((verdict, accepted)) => (verdict, Refusal { code: 0, text: String::new() }, accepted),
+    let (verdict, refusal, terms) = match outcome {
+        Ok((verdict, terms)) => (verdict, Refusal { code: 0, text: String::new() }, terms),
         Err(refusal) => (Verdict::Refused, refusal, None),
     };
-    let accepted = accepted.map(|mut terms| {
+    let terms = terms.map(|mut terms| {
         let settlement = &venue.config.settlement;
         terms.settle_at_ms =
             state.rng.chance(settlement.probability).then(|| now_ms.saturating_add(settlement.delay_ms));
@@ -204,10 +208,12 @@ fn judged(
         account: identity.account,
         nonce: identity.nonce,
         quote_hash: identity.quote_hash,
+        digest: identity.digest,
+        accepted: verdict == Verdict::Accepted,
         verdict,
         code: refusal.code,
         why: refusal.text,
         replied: fault.replied(),
-        accepted,
+        terms,
     }
 }

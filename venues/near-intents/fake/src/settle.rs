@@ -70,6 +70,7 @@ fn execute(venue: &Venue, state: &State, quote_hash: &str, pending: &Pending) ->
         intent_hash: hash58()?,
         tx_hash: hash58()?,
         height,
+        accepted: true,
     }))
 }
 

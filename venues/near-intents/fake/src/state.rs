@@ -118,7 +118,9 @@ impl State {
             Entry::Quote(quote) => {
                 self.quotes.insert(quote.quote_id.clone(), quote.clone());
             }
-            Entry::Response(response) | Entry::Lost(response) => self.note_response(response)?,
+            Entry::Answered(response) | Entry::Refused(response) | Entry::Declined(response) => {
+                self.note_response(response)?;
+            }
             Entry::Settled(settled) => self.settle(settled),
             Entry::Failed(ended) => self.end(&ended.quote_hash, Fate::Failed),
             Entry::Lapsed(ended) => self.end(&ended.quote_hash, Fate::Lapsed),
@@ -146,7 +148,7 @@ impl State {
         };
         self.answered.entry((quote_id.clone(), account.clone())).or_insert_with(|| hash.clone());
         self.nonces_seen.entry((account.clone(), nonce.clone())).or_insert_with(|| hash.clone());
-        let (Verdict::Accepted, Some(terms)) = (response.verdict, &response.accepted) else { return Ok(()) };
+        let (Verdict::Accepted, Some(terms)) = (response.verdict, &response.terms) else { return Ok(()) };
         let pending = Pending {
             quote_id: quote_id.clone(),
             account: account.clone(),

@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::control::{Control, Refused};
 use super::near;
 use super::state::{Fate, State};
 use super::venue::Venue;
@@ -116,13 +117,14 @@ async fn rpc(Shared(venue): Shared<Arc<Venue>>, headers: HeaderMap, body: Bytes)
 }
 
 async fn control(Shared(venue): Shared<Arc<Venue>>, body: Bytes) -> Response {
-    let done = match serde_json::from_slice(&body) {
-        Ok(control) => super::control::apply(&venue, control).await.map_err(|error| format!("{error:#}")),
-        Err(error) => Err(error.to_string()),
+    let control = match Control::read(&body) {
+        Ok(control) => control,
+        Err(Refused::Unknown(text)) => return (StatusCode::NOT_FOUND, text).into_response(),
+        Err(Refused::Wrong(text)) => return (StatusCode::BAD_REQUEST, text).into_response(),
     };
-    match done {
+    match super::control::apply(&venue, control).await {
         Ok(said) => Fault::None.spoil(StatusCode::OK, said.to_string()),
-        Err(text) => (StatusCode::BAD_REQUEST, text).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error:#}")).into_response(),
     }
 }
 

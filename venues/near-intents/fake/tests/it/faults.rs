@@ -112,7 +112,7 @@ async fn a_text_frame_that_is_not_utf8_goes_out_as_such() {
     let venue = FakeVenue::start(config(dir.path())).unwrap();
     let mut client = Client::connect(venue.ws_url()).await;
     client.subscribe(json!(["quote"])).await;
-    venue.control(Control::SendRaw(RawFrame::TextBytes("/wD+gA==".into()))).await.unwrap();
+    venue.control(Control::SendRaw { frame: RawFrame::TextBytes("/wD+gA==".into()) }).await.unwrap();
     assert!(client.receive().await.unwrap().is_err());
     let ledger = venue.ledger().unwrap();
     assert_eq!(ledger.frames("injected").next().unwrap().base64.as_deref(), Some("/wD+gA=="));
@@ -144,18 +144,25 @@ async fn an_event_can_overtake_the_reply_to_its_subscription() {
 async fn connections_can_be_broken_refused_and_let_in_again_over_http() {
     let dir = tempfile::tempdir().unwrap();
     let venue = FakeVenue::start(config(dir.path())).unwrap();
-    let control = venue.rpc_url().replace("/rpc", "/control");
+    let control = venue.control_url();
     let mut client = Client::connect(venue.ws_url()).await;
     client.subscribe(json!(["quote"])).await;
     assert_eq!(venue.connections(), 1);
-    assert_eq!(post(&control, &json!({"refuse_connections": {"ms": 600_000}})).await.0, 200);
-    assert_eq!(post(&control, &json!("close_connections")).await.0, 200);
+    assert_eq!(post(control, &json!({"fault": "refuse", "ms": 600_000})).await.0, 200);
     assert!(!matches!(client.receive().await, Some(Ok(Message::Text(_)))));
     let token = format!("Bearer {TOKEN}");
     assert!(try_connect(venue.ws_url(), Some(&token)).await.is_err());
-    assert_eq!(post(&control, &json!({"refuse_connections": {"ms": 0}})).await.0, 200);
+    assert_eq!(post(control, &json!({"fault": "none"})).await.0, 200);
     Client::connect(venue.ws_url()).await.subscribe(json!(["quote"])).await;
-    assert_eq!(post(&control, &json!({"no_such": 1})).await.0, 400);
+    for (wrong, status) in [
+        (json!({"fault": "no_such"}), 404),
+        (json!({"no_such": 1}), 400),
+        (json!({"fault": "stall_finality"}), 400),
+        (json!({"fault": "stall_finality", "ms": 1, "more": 1}), 400),
+        (json!("none"), 400),
+    ] {
+        assert_eq!(post(control, &wrong).await.0, status, "{wrong}");
+    }
 }
 
 #[tokio::test]
@@ -164,10 +171,10 @@ async fn a_silent_venue_goes_on_where_it_was() {
     let venue = FakeVenue::start(config(dir.path())).unwrap();
     let mut client = Client::connect(venue.ws_url()).await;
     client.subscribe(json!(["quote"])).await;
-    venue.control(Control::Silence { on: true }).await.unwrap();
+    venue.set_silent(true);
     let quote_id = open_quote(&venue, quote_in("1")).await;
     let id = client.post("unsubscribe", json!(["none"])).await;
-    venue.control(Control::Silence { on: false }).await.unwrap();
+    venue.set_silent(false);
     assert!(client.event().await.contains(&quote_id));
     assert_eq!(client.reply().await["id"], id);
 }

@@ -68,8 +68,7 @@ async fn an_answer_that_never_comes_holds_nobody_else_up() {
     let (_dir, venue) = started(|config| config.faults.http_never = 1.0);
     let meanwhile = async {
         Client::connect(venue.ws_url()).await.subscribe(json!(["quote"])).await;
-        let control = venue.rpc_url().replace("/rpc", "/control");
-        assert_eq!(post(&control, &json!({"silence": {"on": false}})).await.0, 200);
+        assert_eq!(post(venue.control_url(), &json!({"fault": "rotate_salt"})).await.0, 200);
     };
     tokio::select! {
         got = raw(venue.near_url(), 1) => panic!("{got:?}"),
@@ -102,8 +101,8 @@ async fn a_venue_ahead_of_us_takes_no_deadline_that_is_over_for_it_and_lets_answ
     assert_eq!(client.answer(&open).await["result"], "OK");
     assert_eq!(venue.ledger().unwrap().ended().count(), 0);
 
-    let control = venue.rpc_url().replace("/rpc", "/control");
-    assert_eq!(post(&control, &json!({"set_clock": {"offset_ms": 120_000}})).await.0, 200);
+    let ahead = json!({"fault": "set_clock", "offset_ms": 120_000});
+    assert_eq!(post(venue.control_url(), &ahead).await.0, 200);
     let late = Offer::new(&salt, &open_quote(&venue, quote_in("1000")).await);
     assert_eq!(client.answer(&late).await["error"]["message"], "deadline has expired");
     venue.ledger_when(crate::client::PATIENCE, |ledger| ledger.ended().count() == 1).await.unwrap();

@@ -109,6 +109,39 @@ async fn status(venue: &FakeVenue, hash: &Value) -> Value {
 }
 
 #[tokio::test]
+async fn the_ledger_says_the_same_of_every_venue_about_answers_and_what_became_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let venue = FakeVenue::start(config(dir.path())).unwrap();
+    let salt = current_salt(venue.near_url()).await;
+    let mut solver = Client::connect(venue.ws_url()).await;
+    let good = Offer::new(&salt, &open_quote(&venue, quote_in("1000")).await);
+    assert_eq!(solver.answer(&good).await["result"], "OK");
+    assert!(solver.answer(&good).await["error"].is_object());
+    let mut bad = Offer::new(&salt, &open_quote(&venue, quote_in("1000")).await);
+    bad.flip_signature = true;
+    assert!(solver.answer(&bad).await["error"].is_object());
+    venue.ledger_when(client::PATIENCE, |ledger| ledger.settled().count() == 1).await.unwrap();
+    let text = std::fs::read_to_string(venue.ledger_path()).unwrap();
+    let mut seen = BTreeSet::new();
+    for line in text.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let kind = line["kind"].as_str().unwrap();
+        assert!(line["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{line}");
+        let offer = if line["venue_ref"] == bad.quote_id { &bad } else { &good };
+        if ["answered", "refused", "duplicate", "settled"].contains(&kind) {
+            assert_eq!((&line["account"], &line["venue_ref"]), (&json!(ACCOUNT), &json!(offer.quote_id)), "{line}");
+            assert_eq!(line["accepted"], ["answered", "settled"].contains(&kind), "{line}");
+            seen.insert(kind.to_owned());
+        }
+        if ["answered", "refused", "duplicate"].contains(&kind) {
+            let hash = bs58::decode(offer.quote_hash()).into_vec().unwrap();
+            assert_eq!(line["digest"], hex::encode(hash), "{line}");
+        }
+    }
+    assert_eq!(seen.len(), 4, "{seen:?}");
+}
+
+#[tokio::test]
 async fn an_accepted_answer_that_nobody_takes_lapses_at_its_deadline() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());

@@ -27,7 +27,7 @@ async fn a_restarted_venue_knows_nonces_answers_open_settlements_and_its_chain()
 
     // A crash in the middle of a line: it was never answered for.
     let path = dir.path().join("ledger.jsonl");
-    std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"at_ms\":1,\"ki").unwrap();
+    std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"at\":\"20").unwrap();
 
     // Another block time in the configuration does not move the chain's past.
     let mut other = config(dir.path());
@@ -73,22 +73,23 @@ fn a_key_that_is_none_and_a_ledger_that_is_none_are_named() {
 /// The venue as a process; killed at the end of the test whatever happens.
 struct Process {
     child: Child,
-    urls: Value,
+    /// Its first line.
+    said: Value,
 }
 
 impl Process {
     fn start(dir: &Path, config: &FakeVenueConfig) -> Self {
         let file = dir.join("config.json");
-        std::fs::write(&file, serde_json::to_vec(config).unwrap()).unwrap();
+        std::fs::write(&file, json!({"dir": dir, "settings": config}).to_string()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_near-intents-fake"));
         let mut child = command.arg("--config").arg(&file).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        Self { child, urls: serde_json::from_str(&line).unwrap() }
+        Self { child, said: serde_json::from_str(&line).unwrap() }
     }
 
     fn url(&self, name: &str) -> &str {
-        self.urls[name].as_str().unwrap()
+        self.said["endpoints"][name].as_str().unwrap()
     }
 }
 
@@ -107,8 +108,8 @@ async fn what_a_killed_venue_had_answered_or_told_is_still_true_after_its_restar
     let salt = current_salt(process.url("near")).await;
     let mut client = Client::connect(process.url("ws")).await;
     let plain = client.subscribe(json!(["quote_status"])).await;
-    let control = process.url("rpc").replace("/rpc", "/control");
-    let (_, quote_id) = post(&control, &json!({"send_quote": {"data": quote_in("1000")}})).await;
+    let control = process.said["control"].as_str().unwrap();
+    let (_, quote_id) = post(control, &json!({"fault": "send_quote", "data": quote_in("1000")})).await;
     let offer = Offer::new(&salt, quote_id.as_str().unwrap());
     assert_eq!(client.answer(&offer).await["result"], "OK");
     let told: Value = serde_json::from_str(&client.event().await).unwrap();
@@ -119,7 +120,7 @@ async fn what_a_killed_venue_had_answered_or_told_is_still_true_after_its_restar
     drop(process);
 
     let process = Process::start(dir.path(), &config);
-    let ledger = Ledger::read(Path::new(process.url("ledger"))).unwrap();
+    let ledger = Ledger::read(Path::new(process.said["ledger"].as_str().unwrap())).unwrap();
     assert_eq!((ledger.accepted().count(), ledger.settled().count()), (1, 1));
     let nonce = json!({"account_id": ACCOUNT, "nonce": STANDARD.encode(&offer.nonce)});
     assert_eq!(view(process.url("near"), json!({"finality": "optimistic"}), "is_nonce_used", nonce).await.0, true);

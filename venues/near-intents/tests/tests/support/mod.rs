@@ -15,6 +15,7 @@ use unrip_bus::{Admin, BusConfig, Isolation, Record, read_to_end};
 use unrip_dev::stack::Stack;
 use unrip_dev::{admin, config};
 use unrip_testkit::broker::{Broker, BrokerChoice};
+use unrip_testkit::programs::program;
 
 /// The longest wait for anything: the machine may be busy with other tests' builds.
 pub const SOON: Duration = Duration::from_secs(120);
@@ -33,12 +34,19 @@ pub async fn one_at_a_time() -> tokio::sync::MutexGuard<'static, ()> {
 pub async fn audited(stack: &Stack, ground: &Ground) -> admin::AuditReport {
     let until = Instant::now() + SOON;
     loop {
-        match admin::report(&stack.admin_file(config::AUDIT)).await {
+        match admin::report(&stack.services.admin_file(config::AUDIT)).await {
             Ok(report) if report.complete => return report,
             other => assert!(Instant::now() < until, "{other:?}\n{}", ground.logs()),
         }
         tokio::time::sleep(EVERY).await;
     }
+}
+
+/// The only service of a role in a run of one venue.
+pub fn only(stack: &Stack, role: &str) -> String {
+    let names = stack.services.names_of(role);
+    assert_eq!(names.len(), 1, "{names:?}");
+    names.into_iter().next().unwrap()
 }
 
 /// A broker that no other test sees, and a directory.
@@ -60,7 +68,7 @@ impl Ground {
     }
 
     pub fn ledger(&self) -> PathBuf {
-        self.run_dir().join("fake-venue/ledger.jsonl")
+        self.run_dir().join("fake-near-intents/ledger.jsonl")
     }
 
     pub fn bus(&self) -> BusConfig {
@@ -78,15 +86,31 @@ impl Ground {
     pub fn args(&self, more: &[&str]) -> Vec<String> {
         let partitions = PARTITIONS.to_string();
         let (dir, brokers) = (self.run_dir().display().to_string(), self.broker.bootstrap());
-        let own = ["dev", "--dir", dir.as_str(), "--brokers", brokers, "--partitions", partitions.as_str()];
+        let own = [
+            "dev",
+            "--venue",
+            check::VENUE,
+            "--dir",
+            dir.as_str(),
+            "--brokers",
+            brokers,
+            "--partitions",
+            partitions.as_str(),
+        ];
         own.iter().chain(more).map(|arg| (*arg).to_owned()).collect()
     }
 
     /// `unrip dev` to its end: exit code and summary.
     pub fn dev(&self, more: &[&str]) -> (i32, Value) {
-        let output = Command::new(env!("CARGO_BIN_EXE_unrip"))
+        self.dev_in(Path::new(env!("CARGO_MANIFEST_DIR")), more)
+    }
+
+    /// As [`Ground::dev`], in another workspace.
+    pub fn dev_in(&self, root: &Path, more: &[&str]) -> (i32, Value) {
+        let output = Command::new(program("unrip").unwrap())
             .args(self.args(more))
             .args(["--json"])
+            .current_dir(root)
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()

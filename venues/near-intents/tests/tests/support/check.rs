@@ -335,10 +335,10 @@ pub fn ledger_agrees(ledger: &[Value], results: &[Seen<'_>]) {
     assert_eq!(ledger.iter().filter(|line| line["kind"] == "duplicate").count(), 0, "an answer was given twice");
     let mut accepted = BTreeSet::new();
     let mut answered = BTreeSet::new();
-    for line in ledger.iter().filter(|line| line["kind"] == "response" || line["kind"] == "lost") {
-        let quote = line["quote_id"].as_str().unwrap_or_default().to_owned();
+    for line in ledger.iter().filter(|line| line["kind"] == "answered" || line["kind"] == "refused") {
+        let quote = line["venue_ref"].as_str().unwrap_or_default().to_owned();
         assert!(answered.insert(quote.clone()), "two answers for quote {quote}");
-        if line["verdict"] == "accepted" {
+        if line["accepted"] == true {
             accepted.insert(quote);
         }
     }

@@ -78,7 +78,7 @@ async fn carries_frames_to_signed_answers_and_every_record_is_as_records_md_says
     assert_eq!(summary["latency"]["count"], results.len());
     assert_eq!(summary["audit"]["violations_total"], 0);
     for (service, ended) in summary["services"].as_object().unwrap() {
-        assert_eq!(ended, "exit code 0", "unrip-{service}");
+        assert_eq!(ended, "exit code 0", "{service}");
     }
 }
 
@@ -123,6 +123,6 @@ async fn hostile_frames_become_dead_letters_and_end_nothing() {
     check::results(&results, &commands, &[], true);
     check::ledger_agrees(&ledger, &results);
     for (service, ended) in summary["services"].as_object().unwrap() {
-        assert_eq!(ended, "exit code 0", "unrip-{service}");
+        assert_eq!(ended, "exit code 0", "{service}");
     }
 }

@@ -16,15 +16,16 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clap::Parser;
-use near_intents_fake::Faults;
-use serde_json::Value;
-use support::{Ground, SOON, audited, check, one_at_a_time};
+use serde_json::{Value, json};
+use support::{Ground, SOON, audited, check, one_at_a_time, only};
 use tokio::time::{Instant, timeout};
 use unrip_cli::args::{self, Cli};
 use unrip_core::topic;
-use unrip_dev::stack::{STOP_GRACE, Stack};
+use unrip_dev::services::STOP_GRACE;
+use unrip_dev::stack::Stack;
 use unrip_dev::tail::Tail;
 use unrip_operate::say::Say;
+use unrip_testkit::programs::program;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(100);
@@ -56,13 +57,13 @@ impl Run {
         let say = Say::new(false, true);
         let mut stack = Stack::prepare(&args, &say).await.unwrap();
         let tail = Tail::start(&stack.bus, &stack.topics).await.unwrap();
-        stack.start_all(&say).await.unwrap();
+        stack.services.start_all(&say).await.unwrap();
         Self { ground, stack, tail, results: Vec::new() }
     }
 
     /// `unrip` with these words, nobody at the terminal.
     fn unrip(&self, words: &[&str]) -> Told {
-        let output = Command::new(env!("CARGO_BIN_EXE_unrip"))
+        let output = Command::new(program("unrip").unwrap())
             .args(words)
             .args(["--brokers", self.ground.broker.bootstrap()])
             .stdin(Stdio::null())
@@ -85,8 +86,8 @@ impl Run {
         serde_json::from_str(&self.does(&["status", "--json"])).unwrap()
     }
 
-    fn faults(&self, faults: Faults) {
-        self.stack.fake.as_ref().unwrap().set_faults(faults);
+    async fn fault(&self, request: Value) {
+        self.stack.fakes.of(check::VENUE).unwrap().control(&request).await.unwrap();
     }
 
     /// Reads on until a result with this status and code comes.
@@ -180,7 +181,7 @@ async fn an_operator_halts_resumes_and_decides_a_doubt() {
     assert!(told.contains("WARNING: this broker has no topics of a venue `no-such-venue`"), "{told}");
 
     // Answers are lost and nobody can be asked.
-    run.faults(Faults { never_answer: 1.0, http_error: 1.0, ..Faults::default() });
+    run.fault(json!({"fault": "set_faults", "never_answer": 1.0, "http_error": 1.0})).await;
     let doubts = run.open_claims(2).await;
     run.does(&["halt", "--reason", "the relay does not answer"]);
     let (first, second) = (doubts[0].as_str(), doubts[1].as_str());
@@ -193,7 +194,8 @@ async fn an_operator_halts_resumes_and_decides_a_doubt() {
     assert!(told.code == 65 && told.err.contains("it has ended: not_executed"), "{}", told.err);
 
     // Without an executor the decision waits for one.
-    assert_eq!(run.stack.stop("execute", STOP_GRACE).await.as_deref(), Some("exit code 0"));
+    let (execute, ingest) = (only(&run.stack, "execute"), only(&run.stack, "ingest"));
+    assert_eq!(run.stack.services.stop(&execute, STOP_GRACE).await.as_deref(), Some("exit code 0"));
     let mut words = [
         "resolve",
         second,
@@ -211,14 +213,14 @@ async fn an_operator_halts_resumes_and_decides_a_doubt() {
     assert!(told.code == 75 && told.err.contains("the decision stands"), "{}", told.err);
     let told = run.unrip(&["resolve", second, "--status", "unresolved", "--reason", "x", "--by", "me", "--yes"]);
     assert!(told.code == 65 && told.err.contains("ops has decided already that it is executed"), "{}", told.err);
-    run.stack.start("execute").unwrap();
+    run.stack.services.start(&execute).unwrap();
     words[10] = "120s";
     let told = run.does(&words);
     assert!(told.contains("executed (resolved_by_operator), evidence host: ops: seen on chain"), "{told}");
 
     // The venue can be asked again: the other doubts resolve themselves.
-    run.faults(Faults::default());
-    assert_eq!(run.stack.stop("ingest", STOP_GRACE).await.as_deref(), Some("exit code 0"));
+    run.fault(json!({"fault": "none"})).await;
+    assert_eq!(run.stack.services.stop(&ingest, STOP_GRACE).await.as_deref(), Some("exit code 0"));
     all_ended(&run).await;
     let report = audited(&run.stack, &run.ground).await;
     assert!(!report.broken(), "{report}");

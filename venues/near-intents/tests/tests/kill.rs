@@ -16,13 +16,14 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde_json::Value;
-use support::{EVERY, Ground, SOON, audited, check, ledger, one_at_a_time};
+use support::{EVERY, Ground, SOON, audited, check, ledger, one_at_a_time, only};
 use tokio::time::{Instant, timeout};
 use unrip_cli::args::{Cli, Command};
 use unrip_core::topic;
 use unrip_dev::args::DevArgs;
 use unrip_dev::config;
-use unrip_dev::stack::{STOP_GRACE, Stack};
+use unrip_dev::services::STOP_GRACE;
+use unrip_dev::stack::Stack;
 use unrip_dev::tail::{self, Tail};
 use unrip_dev::tally::Tally;
 use unrip_operate::say::Say;
@@ -61,7 +62,7 @@ impl Run {
         let say = Say::new(false, true);
         let mut stack = Stack::prepare(args, &say).await.unwrap();
         let tail = Tail::start(&stack.bus, &stack.topics).await.unwrap();
-        stack.start_all(&say).await.unwrap();
+        stack.services.start_all(&say).await.unwrap();
         (stack, tail, say)
     }
 
@@ -93,16 +94,18 @@ impl Run {
     }
 
     async fn kill_and_restart(&mut self, role: &str) {
-        let how = self.stack.kill(role);
+        let name = only(&self.stack, role);
+        let how = self.stack.services.kill(&name);
         assert_eq!(how.as_deref(), Some("signal 9"), "{role}");
-        self.stack.start(role).unwrap();
-        let lacking = self.stack.wait_ready(SOON).await.unwrap();
+        self.stack.services.start(&name).unwrap();
+        let lacking = self.stack.services.wait_ready(SOON).await.unwrap();
         assert!(lacking.is_empty(), "{lacking:?}\n{}", self.ground.logs());
     }
 
     /// Stops who speaks, waits for the missing results, and holds everything against records, ledger and audit.
     async fn end(mut self) -> End {
-        self.stack.stop("ingest", STOP_GRACE).await;
+        let ingest = only(&self.stack, "ingest");
+        self.stack.services.stop(&ingest, STOP_GRACE).await;
         // Demands may still become commands when no command is open: the topics must have come to rest.
         let mut ends = ends_of(&self.stack).await;
         loop {
@@ -117,13 +120,14 @@ impl Run {
         let report = audited(&self.stack, &self.ground).await;
         assert!(!report.broken(), "{report}");
         for role in ["normalize", "react", "execute", config::AUDIT] {
-            assert_eq!(self.stack.stop(role, STOP_GRACE).await.as_deref(), Some("exit code 0"), "{role}");
+            let name = only(&self.stack, role);
+            assert_eq!(self.stack.services.stop(&name, STOP_GRACE).await.as_deref(), Some("exit code 0"), "{role}");
         }
         self.check().await
     }
 
     async fn check(mut self) -> End {
-        self.stack.stop_rest(&self.say);
+        self.stack.stop_rest(&self.say).await;
         let ground = &self.ground;
         let commands = ground.read(topic::EXECUTE_TRADE).await;
         let commands = first_of_each(check::envelopes(&commands, &["execute_trade"]));
@@ -179,7 +183,7 @@ async fn lost_answers_are_resolved_by_the_chain_also_after_a_restart() {
     run.until_the_venue("settled").await;
     run.kill_and_restart("execute").await;
     let End { results, ledger } = run.end().await;
-    let settled = |quote: &Value| ledger.iter().any(|line| line["kind"] == "settled" && line["quote_id"] == *quote);
+    let settled = |quote: &Value| ledger.iter().any(|line| line["kind"] == "settled" && line["venue_ref"] == *quote);
     let mut seen = std::collections::BTreeSet::new();
     for payload in &results {
         let status = payload["status"].as_str().unwrap();
