@@ -1,7 +1,9 @@
 //! What can be typed.
 
 use clap::{Parser, Subcommand};
+#[cfg(feature = "dev")]
 use unrip_chaos::args::ChaosArgs;
+#[cfg(feature = "dev")]
 use unrip_dev::args::DevArgs;
 use unrip_operate::args::{EnsureArgs, HaltArgs, ModeArgs, ResolveArgs, StatusArgs};
 use unrip_operate::error::EXIT_CODES;
@@ -18,9 +20,11 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run everything on this machine: a broker, a fake venue and every service as its own process.
+    /// Run everything on this machine: a broker, fake venues and every service as its own process.
+    #[cfg(feature = "dev")]
     Dev(DevArgs),
-    /// Kill everything again and again while it trades, and hold what happened against the fake venue's ledger.
+    /// Kill everything again and again while it trades, and compare what happened with the fake venue's ledger.
+    #[cfg(feature = "dev")]
     Chaos(ChaosArgs),
     /// Make the topics that services need.
     Topics {
@@ -43,7 +47,7 @@ pub enum Command {
 /// `unrip topics …`
 #[derive(Debug, Subcommand)]
 pub enum TopicsCommand {
-    /// Make the topics that are not there, and begin the journal. Running it again changes nothing.
+    /// Make the topics that are not there, and start the journal. Running it again changes nothing.
     Ensure(EnsureArgs),
 }
 
@@ -51,8 +55,8 @@ pub enum TopicsCommand {
 mod tests {
     use super::*;
     use clap::CommandFactory;
-    use std::time::Duration;
 
+    #[cfg(feature = "dev")]
     fn dev(words: &[&str]) -> Result<DevArgs, clap::Error> {
         let all = ["unrip", "dev"].iter().chain(words);
         Cli::try_parse_from(all).map(|cli| match cli.command {
@@ -66,8 +70,10 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    #[cfg(feature = "dev")]
     #[test]
     fn reads_times_rates_and_endpoints() {
+        use std::time::Duration;
         let args =
             dev(&["--for", "1.5s", "--rate", "50", "--venue-endpoint", "a-venue.ws=ws://127.0.0.1:1/ws?x=1"]).unwrap();
         assert_eq!(args.run_for, Some(Duration::from_millis(1_500)));
@@ -77,6 +83,7 @@ mod tests {
         assert_eq!(dev(&["--for", "250ms"]).unwrap().run_for, Some(Duration::from_millis(250)));
     }
 
+    #[cfg(feature = "dev")]
     #[test]
     fn refuses_what_makes_no_sense() {
         for words in [
@@ -86,6 +93,7 @@ mod tests {
             &["--rate", "nan"],
             &["--rate", "-1"],
             &["--venue-endpoint", "ws=x"],
+            &["--fake-venue", "a-venue="],
             &["--broker", "redpanda"],
             &["--broker", "kafka", "--brokers", "127.0.0.1:9092"],
             &["--unknown"],

@@ -32,7 +32,9 @@ fn main() -> ExitCode {
 
 async fn run(command: &Command) -> Result<u8, Error> {
     match command {
+        #[cfg(feature = "dev")]
         Command::Dev(args) => unrip_dev::run(args).await,
+        #[cfg(feature = "dev")]
         Command::Chaos(args) => unrip_chaos::run(args).await,
         Command::Topics { command: TopicsCommand::Ensure(args) } => {
             topics::run(args).await?;
