@@ -156,7 +156,7 @@ async fn refuses_a_strategy_with_memory() {
         fixture.display()
     );
     let config: Config = config::parse("test.toml", &text, Path::new("/"), &[]).unwrap();
-    let ended = soon("end", unrip_react::run(config, Context::of("react"))).await;
+    let ended = Box::pin(soon("end", unrip_react::run(config, Context::of("react")))).await;
     let Err(error @ RunError::Module(_)) = ended else { panic!("{ended:?}") };
     assert!(error.to_string().contains("must be rebuilt by rereading its stream"), "{error}");
 }
