@@ -28,18 +28,15 @@ const QUOTES_THEM: &[&str] =
 
 /// Rooms whose pass is not finished, with the lines that may still be left. The list only gets shorter.
 const LEFT: &[(&str, usize)] = &[
-    ("host/bus/", 23),
-    ("host/chaos/", 26),
-    ("host/cli/", 14),
-    ("host/dev/", 6),
-    ("host/engine/", 20),
-    ("host/execute/", 80),
-    ("host/ingest/", 14),
-    ("host/operate/", 14),
-    ("host/protocol/", 30),
-    ("host/service/", 17),
-    ("host/testkit/", 9),
-    ("venues/", 50),
+    ("host/bus/", 2),
+    ("host/dev/", 1),
+    ("host/engine/", 18),
+    ("host/execute/", 55),
+    ("host/operate/", 1),
+    ("host/protocol/", 28),
+    ("host/service/", 7),
+    ("host/testkit/", 1),
+    ("venues/", 47),
 ];
 
 /// What of a file people read, with line numbers.
@@ -99,7 +96,7 @@ fn words_are_found_whole_only() {
 const CONTRACTS: &[&str] = &["host/core/", "host/protocol/", "host/bus/", "host/engine/", "host/service/"];
 
 /// Rooms that still have such comments; the list only gets shorter.
-const ECHOES_LEFT: &[&str] = &["host/chaos/", "host/dev/", "host/execute/", "host/ingest/", "host/operate/"];
+const ECHOES_LEFT: &[&str] = &["host/chaos/", "host/dev/"];
 
 /// The words of a name in snake or camel case, in lower case.
 fn words_of(name: &str) -> BTreeSet<String> {

@@ -50,10 +50,7 @@ pub enum Control {
         flat: bool,
     },
     /// Send one frame as it is to the subscribers of quotes.
-    SendRaw {
-        /// The frame.
-        frame: RawFrame,
-    },
+    SendRaw { frame: RawFrame },
 }
 
 /// Why a request to the control address was not carried out.

@@ -52,7 +52,6 @@ pub struct Response {
     pub digest: Option<String>,
     /// Whether it binds the solver.
     pub accepted: bool,
-    /// The verdict.
     pub verdict: Verdict,
     /// Code of the error that it stands for; 0 if none.
     pub code: i64,

@@ -15,7 +15,6 @@ pub enum Scalar {
     /// The member is not there.
     #[default]
     Absent,
-    /// `null`.
     Null,
     /// A boolean.
     Bool(bool),
@@ -205,7 +204,6 @@ mod tests {
     use super::*;
 
     object!(
-        /// A probe.
         struct Probe { a: Scalar = "a", inner: Inner = "inner" }
     );
     object!(
