@@ -113,7 +113,9 @@ fn reads_on_where_the_newest_fence_was_deleted_by_age() {
 #[test]
 fn lives_through_a_journal_that_was_made_anew() {
     let mut run = Run::new();
+    run.offsets.insert(Stream::Journal, 0);
     run.genesis(1);
+    run.fence();
     let ended = command(0);
     let offset = run.command(&ended);
     run.claim(&ended, offset);
