@@ -2,9 +2,8 @@
 
 pub(crate) mod dispatch;
 pub(crate) mod doubts;
+mod endings;
 pub(crate) mod index;
-mod intake;
-pub(crate) mod open;
-pub(crate) mod prepare;
-pub(crate) mod recovery;
+pub(crate) mod intake;
+mod recovery;
 pub(crate) mod statements;

@@ -2,6 +2,5 @@
 
 pub(crate) mod records;
 pub mod tail;
-pub(crate) mod unconfirmed;
 pub mod watch;
 pub(crate) mod writer;

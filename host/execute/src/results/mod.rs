@@ -2,4 +2,3 @@
 
 pub(crate) mod follow;
 pub(crate) mod publish;
-pub(crate) mod publishers;

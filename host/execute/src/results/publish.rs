@@ -35,7 +35,7 @@ pub(crate) struct Publisher {
     pub(crate) how: Publish,
     /// Whether a broker without transactions is refused.
     pub(crate) production: bool,
-    /// Tells the loop that the broker does not support transactions.
+    /// Where that is told.
     pub(crate) inputs: mpsc::Sender<Input>,
     /// Poked when an outcome is in the log.
     pub(crate) poke: Arc<Notify>,
