@@ -117,7 +117,8 @@ fn bus(brokers: &str) -> BusConfig {
 }
 
 /// Sends all kinds of frames on one connection, breaks it, and sends one more on the next.
-async fn all_kinds_of_frames(relay: &Relay, context: &Context, quotes: &[String], long: &str, huge_id: &str) {
+async fn all_kinds_of_frames(relay: &Relay, context: &Context, quotes: &[String], long: &str, ids: [&str; 2]) {
+    let [huge_id, long_id] = ids;
     let mut socket = relay.accept().await;
     for frame in [
         &quotes[0],
@@ -125,12 +126,17 @@ async fn all_kinds_of_frames(relay: &Relay, context: &Context, quotes: &[String]
         "not json",
         long,
         &quotes[1],
-        // Longer than a key may be.
+        // The module fails on this one. The new instance takes over the connection and subscribes again on it.
         huge_id,
         &quotes[2],
+        // Longer than a key may be, and no fault of the module.
+        long_id,
     ] {
         socket.send(Message::text(frame)).await.unwrap();
     }
+    // Before the connection is broken: what waits to be sent on a closed one is dropped.
+    let again = socket.next().await.unwrap().unwrap();
+    assert!(again.to_text().unwrap().contains("subscribe"), "{again:?}");
     socket.get_mut().write_all(b"\x81\x03\xff{}").await.unwrap();
     let mut socket = relay.accept().await;
     socket.send(Message::text(&quotes[3])).await.unwrap();
@@ -183,25 +189,31 @@ async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
     let running = unrip_ingest::run(config(&brokers, &relay.url(), dir.path()), context.clone());
     let run = id::sha256_hex(relay.url().as_bytes())[..8].to_owned() + &context.ids.connection_id(context.clock.now());
     let quotes: Vec<String> = (0..4).map(|n| quote(&format!("{run}-{n}"))).collect();
-    let long_name = format!("{run}-{}", "q".repeat(8_000));
-    let (long, huge_id) = ("x".repeat(600_000), quote(&long_name));
-    let huge_key = format!("sha256:{}", id::sha256_hex(long_name.as_bytes())).into_bytes();
-    let venue = all_kinds_of_frames(&relay, &context, &quotes, &long, &huge_id);
+    let long_name = format!("{run}-{}", "q".repeat(1_100));
+    let (long, huge_id, long_id) = ("x".repeat(600_000), quote(&"q".repeat(8_000)), quote(&long_name));
+    let long_key = format!("sha256:{}", id::sha256_hex(long_name.as_bytes())).into_bytes();
+    let venue = all_kinds_of_frames(&relay, &context, &quotes, &long, [&huge_id, &long_id]);
     let both = Box::pin(async { tokio::join!(running, venue) });
     tokio::time::timeout(PATIENCE, both).await.unwrap().0.unwrap();
 
     let raw: Vec<(Record, Envelope<RawFrame>)> = all_records(&bus, &topic::raw(VENUE, "quote"))
         .await
         .into_iter()
-        .filter(|record| record.key.as_deref().is_some_and(|key| key.starts_with(run.as_bytes()) || key == huge_key))
+        .filter(|record| record.key.as_deref().is_some_and(|key| key.starts_with(run.as_bytes()) || key == long_key))
         .map(|record| (record.clone(), Envelope::decode(&record.value).unwrap()))
         .collect();
     let connections = check_raw_events(&raw, &run, &quotes);
-    let huge: Vec<_> = raw.iter().filter(|(record, _)| record.key.as_ref() == Some(&huge_key)).collect();
-    let [(_, event)] = huge.as_slice() else { panic!("{} records of the frame with a huge id", huge.len()) };
-    assert_eq!(event.raw_bytes().unwrap().unwrap(), huge_id.as_bytes(), "its key is bounded, its bytes are whole");
+    let found: Vec<_> = raw.iter().filter(|(record, _)| record.key.as_ref() == Some(&long_key)).collect();
+    let [(_, event)] = found.as_slice() else { panic!("{} records of the frame with a long id", found.len()) };
+    assert_eq!(event.raw_bytes().unwrap().unwrap(), long_id.as_bytes(), "its key is bounded, its bytes are whole");
+    // The fault between them cost no connection.
     assert_eq!((&connections[0], &connections[0]), (&connections[1], &connections[2]));
-    let expected = [(2, "unrecognised", 8, false), (3, "frame_too_long", 600_000, true), (7, "not_utf8", 3, false)];
+    let expected = [
+        (2, "unrecognised", 8, false),
+        (3, "frame_too_long", 600_000, true),
+        (5, "module_fault", huge_id.len() as u64, false),
+        (8, "not_utf8", 3, false),
+    ];
     let expected = expected.map(|(seq, code, length, truncated)| (seq, code.to_owned(), length, truncated));
     assert_eq!(dead_letters(&bus, &connections[0]).await, expected);
     let page = context.metrics.render();
@@ -210,9 +222,10 @@ async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
         "unrip_frames_total{ending=\"unrecognised\"} 1",
         "unrip_frames_total{ending=\"cut\"} 2",
         "unrip_frames_total{ending=\"chatter\"} 1",
+        "unrip_frames_total{ending=\"module_fault\"} 1",
         "unrip_dead_letters_total{reason=\"not_utf8\"} 1",
         "unrip_records_produced_total{topic=\"raw.near_intents.quote\"} 5",
-        "unrip_records_produced_total{topic=\"dead.raw.near_intents\"} 3",
+        "unrip_records_produced_total{topic=\"dead.raw.near_intents\"} 4",
         "unrip_connections_opened_total 2",
         "unrip_connections_closed_total{cause=\"broken\"} 1",
     ] {
