@@ -12,7 +12,7 @@ const UNWANTED: [&str; 7] =
 /// The packages that a build of `unrip-cli` with these features links.
 fn linked(features: &[&str]) -> BTreeSet<String> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["tree", "--offline", "--package", "unrip-cli", "--edges", "normal", "--prefix", "none"])
+        .args(["tree", "--offline", "--package", "unrip-cli", "--edges", "normal,no-proc-macro", "--prefix", "none"])
         .args(["--format", "{p}"])
         .args(features)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))

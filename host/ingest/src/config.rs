@@ -19,7 +19,6 @@ const CONNECTIONS_LIMIT: usize = 256;
 pub struct IngestConfig {
     /// What every service has.
     pub service: ServiceSection,
-    /// The bus.
     pub bus: BusConfig,
     /// The component.
     pub module: ModuleSection,

@@ -22,7 +22,6 @@ pub struct GroupState {
 /// How far one partition is committed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Committed {
-    /// The partition.
     pub partition: i32,
     /// The next offset to read; null where nothing was committed.
     pub committed: Option<i64>,

@@ -47,7 +47,6 @@ pub struct OpenClaim {
     pub offset: i64,
     /// When the broker appended it.
     pub claimed_at: Option<Timestamp>,
-    /// The venue.
     pub venue: String,
     /// What the protocol knows of the command.
     pub head: Head,

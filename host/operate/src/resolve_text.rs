@@ -86,7 +86,6 @@ pub fn no_result_yet(id: CommandId, decision: i64, waited: Duration, group: &str
     format!("{id}: the decision stands (journal offset {decision}) and no result came within {waited} s; {why}")
 }
 
-/// The result.
 pub fn result(result: &TradeResult) -> String {
     let evidence = result.evidence.as_ref().map(|evidence| {
         format!(", evidence {}: {}", evidence.kind.as_str(), evidence.detail.as_deref().unwrap_or("no detail"))

@@ -38,7 +38,6 @@ pub struct Status {
 /// What was set for a scope.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModeState {
-    /// The scope.
     pub scope: String,
     /// What is allowed.
     pub mode: Mode,
@@ -53,11 +52,9 @@ pub struct ModeState {
 /// A partition of the journal.
 #[derive(Clone, Debug, Serialize)]
 pub struct PartitionState {
-    /// The partition.
     pub partition: i32,
     /// Its oldest offset.
     pub journal_start: i64,
-    /// Its end.
     pub journal_end: i64,
     /// The executor that may act, by venue.
     pub fences: BTreeMap<String, FenceHolder>,
@@ -76,11 +73,8 @@ pub struct PartitionState {
 /// An open claim.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClaimState {
-    /// The command.
     pub command_id: CommandId,
-    /// Its venue.
     pub venue: String,
-    /// Its account.
     pub account: String,
     /// The venue's own id of the opportunity.
     pub venue_ref: String,

@@ -27,7 +27,6 @@ use unrip_protocol::partition::Timing;
 pub struct Config {
     /// What every service has.
     pub service: ServiceSection,
-    /// The bus.
     pub bus: BusConfig,
     /// The executor component.
     pub module: ModuleSection,

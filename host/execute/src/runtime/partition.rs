@@ -126,7 +126,6 @@ pub(crate) struct Held {
 /// A prepared action.
 #[derive(Clone, Debug)]
 pub(crate) struct Claimed {
-    /// The action.
     pub(crate) action: Action,
     /// SHA-256 of its bytes, lower-case hex: what statements about it name.
     pub(crate) digest: String,

@@ -14,9 +14,7 @@ pub use nep413::Nep413Signer;
 /// A signature and the key that made it, raw bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
-    /// The public key.
     pub public_key: Vec<u8>,
-    /// The signature.
     pub signature: Vec<u8>,
 }
 
@@ -26,7 +24,6 @@ pub enum SignError {
     /// The bytes are not what the scheme signs, or act for another account. Nothing was signed.
     #[error("{scheme}: refused to sign: {reason}")]
     Refused {
-        /// The scheme.
         scheme: &'static str,
         /// What is wrong with the bytes.
         reason: String,

@@ -27,15 +27,12 @@ use unrip_protocol::wire::{self, claimed_command};
 
 /// What a re-seed needs.
 pub struct Reseed {
-    /// The bus.
     pub bus: BusConfig,
     /// The state that still knows.
     pub store: Store,
-    /// Its writer.
     pub writer: Writer,
     /// Partitions of the journal.
     pub partitions: i32,
-    /// This executor.
     pub executor_id: String,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -54,9 +51,7 @@ impl std::fmt::Debug for Reseed {
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reseeded {
-    /// Claims.
     pub claims: usize,
-    /// Outcomes.
     pub outcomes: usize,
     /// Evidence and decisions.
     pub noted: usize,

@@ -16,20 +16,17 @@ use unrip_protocol::wire::JournalRecord;
 /// A journal record as it was read from the log.
 #[derive(Clone, Debug)]
 pub struct LogRecord {
-    /// Its partition.
     pub partition: i32,
     /// The broker's time of its append (its own time where the broker does not stamp).
     pub appended_at: Timestamp,
     /// Its `traceparent`.
     pub trace: Option<String>,
-    /// The record.
     pub record: JournalRecord,
 }
 
 /// A journal record that is in the fold, and the fold on disk.
 #[derive(Clone, Debug)]
 pub struct FoldedRecord {
-    /// Its partition.
     pub partition: i32,
     /// The broker's time of its append.
     pub appended_at: Timestamp,

@@ -25,7 +25,6 @@ pub struct Checkpoint {
 pub struct Unpublished {
     /// Offset of the outcome in the journal.
     pub offset: i64,
-    /// The outcome.
     pub outcome: JournalOutcome,
     /// The command's envelope.
     pub command: serde_json::Value,
@@ -40,7 +39,6 @@ pub struct Unpublished {
 /// A valid claim, kept until its settlement is no longer waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptClaim {
-    /// The claim.
     pub claim: JournalClaim,
     /// `traceparent` of its record.
     pub trace: Option<String>,
@@ -49,7 +47,6 @@ pub struct KeptClaim {
 /// An outcome as the journal holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptOutcome {
-    /// The outcome.
     pub outcome: JournalOutcome,
     /// `traceparent` of its record.
     pub trace: Option<String>,
