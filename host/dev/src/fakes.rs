@@ -243,10 +243,12 @@ mod tests {
         let error = start(dir.path(), "ready").await.unwrap_err().to_string();
         assert!(error.contains("first line of fake-a-venue"), "{error}");
         let missing = described("no-such-program");
-        let venue: Venue = toml::from_str("venue = \"v\"\nstreams = []\nevents = []\nroles = {}").unwrap();
+        let mut venue: Venue = toml::from_str("venue = \"v\"\nstreams = []\nevents = []\nroles = {}").unwrap();
+        dir.path().clone_into(&mut venue.dir);
         let place = Place { dir: dir.path(), bin_dir: dir.path() };
         let pace = Pace { rate: 0.0, quotes: None };
         let started = Fake::start(&missing, &venue, &Table::new(), &Secrets::default(), pace, &place).await;
-        assert!(started.unwrap_err().to_string().contains("cargo build -p p"));
+        let error = started.unwrap_err().to_string();
+        assert!(error.contains("cargo build -p p"), "{error}");
     }
 }
