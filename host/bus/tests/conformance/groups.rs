@@ -267,7 +267,10 @@ async fn a_static_member_that_returns_disturbs_no_other_and_its_double_is_put_ou
         };
         GroupConsumer::join(&config, options).unwrap()
     };
-    let (mut one, mut two) = (join("one"), join("two"));
+    // One after the other: who comes first would otherwise be given everything for a moment.
+    let mut one = join("one");
+    assigned(&mut one, 2).await;
+    let mut two = join("two");
     let stays = tokio::spawn(async move {
         let mut revoked = 0;
         loop {
