@@ -51,7 +51,7 @@ pub struct BusArgs {
     /// The brokers; by default what --bus-config or UNRIP_BUS_BROKERS says.
     #[arg(long, value_name = "HOST:PORT")]
     pub brokers: Option<String>,
-    /// A TOML file with a [bus] section, such as a service's configuration: for TLS, SASL and other client settings.
+    /// A TOML file with a `[bus]` section, such as a service's configuration: for TLS, SASL and other client settings.
     #[arg(long, value_name = "FILE")]
     pub bus_config: Option<PathBuf>,
     /// One client setting, over the file's. Secrets belong into the file: every user of the machine sees arguments.

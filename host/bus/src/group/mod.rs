@@ -237,10 +237,12 @@ impl GroupConsumer {
             return Ok(());
         }
         self.blocking("commit", move |consumer| {
-            // Held until the broker answers: a revocation does not end meanwhile.
-            let owned = consumer.context().owned();
-            let (mine, others): (Vec<_>, Vec<_>) =
-                offsets.into_iter().partition(|(topic, partition, _)| owned.contains(&(topic.clone(), *partition)));
+            // The lock is not held while the broker is asked: the client library answers a commit only after a rebalance
+            // whose callback would wait for it.
+            let (mine, others): (Vec<_>, Vec<_>) = {
+                let owned = consumer.context().owned();
+                offsets.into_iter().partition(|(topic, partition, _)| owned.contains(&(topic.clone(), *partition)))
+            };
             let mut list = TopicPartitionList::new();
             for (topic, partition, offset) in &mine {
                 let added = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));

@@ -56,8 +56,7 @@ impl Membership {
         self.full.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Partitions whose offsets this member may commit: assigned, or revoked and still waited for. A commit holds this
-    /// lock, so that a revocation cannot end in the middle of one.
+    /// Partitions whose offsets this member may commit: assigned, or revoked and still waited for.
     pub(super) fn owned(&self) -> MutexGuard<'_, HashSet<Partition>> {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
     }
