@@ -31,7 +31,7 @@ const LEFT: &[(&str, usize)] = &[
     ("host/bus/", 2),
     ("host/dev/", 1),
     ("host/engine/", 18),
-    ("host/execute/", 55),
+    ("host/execute/", 70),
     ("host/operate/", 1),
     ("host/protocol/", 28),
     ("host/service/", 7),
