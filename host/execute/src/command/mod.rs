@@ -2,8 +2,9 @@
 
 pub(crate) mod dispatch;
 pub(crate) mod doubts;
-mod endings;
 pub(crate) mod index;
-pub(crate) mod intake;
-mod recovery;
+mod intake;
+pub(crate) mod open;
+pub(crate) mod prepare;
+pub(crate) mod recovery;
 pub(crate) mod statements;

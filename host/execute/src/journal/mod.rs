@@ -2,5 +2,6 @@
 
 pub(crate) mod records;
 pub mod tail;
+pub(crate) mod unconfirmed;
 pub mod watch;
 pub(crate) mod writer;

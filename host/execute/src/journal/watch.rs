@@ -9,9 +9,9 @@ use unrip_bus::{Admin, BusConfig, Isolation, LogReader};
 use unrip_core::topic;
 use unrip_service::RunError;
 
-use crate::journal::tail::{made_anew, record_at, state, unavailable};
+use crate::journal::tail::made_anew;
 use crate::runtime::Input;
-use crate::start::topics::describe;
+use crate::runtime::retry::{record_at, state_error, unavailable};
 use crate::store::Store;
 use unrip_protocol::wire;
 
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Watch {
     }
 }
 
-/// Watches beside the loop until something is wrong, and tells it.
+/// Watches in the background until something is wrong, and ends the loop with it.
 pub(crate) fn start(bus: &BusConfig, store: &Store, count: i32, failed: mpsc::Sender<Input>) -> Result<(), RunError> {
     let mut watch = Watch::new(bus, store, count)?;
     tokio::spawn(async move {
@@ -82,7 +82,7 @@ impl Watch {
             self.counts().await?;
         }
         for partition in 0..self.partitions {
-            let fold = self.store.view(partition).and_then(|view| view.checkpoint()).map_err(state)?;
+            let fold = self.store.view(partition).and_then(|view| view.checkpoint()).map_err(state_error)?;
             let Some(fold) = fold else { continue };
             let (low, high) = match self.probe.watermarks(topic::JOURNAL, partition).await {
                 Ok(found) => found,
@@ -111,7 +111,12 @@ impl Watch {
 
     async fn counts(&self) -> Result<(), RunError> {
         for name in topic::PARTITIONED {
-            match describe(&self.admin, name).await? {
+            let found = match self.admin.describe(name).await {
+                Ok(found) => found,
+                Err(error) if error.is_retriable() => return Ok(()),
+                Err(error) => return Err(unavailable(error)),
+            };
+            match found {
                 None => {
                     return Err(RunError::Unavailable(format!(
                         "topic {name} is gone; run `unrip topics ensure` and start again"

@@ -13,8 +13,8 @@ use unrip_core::event::result::TradeResult;
 use unrip_core::{CommandId, Payload, topic};
 use unrip_service::RunError;
 
-use crate::journal::tail::{patiently, state, unavailable};
 use crate::runtime::Input;
+use crate::runtime::retry::{patiently, state_error, unavailable};
 use crate::store::{Store, Writer};
 
 /// How long the past of the topic may be silent before it counts as read: its end may be markers of transactions.
@@ -38,7 +38,7 @@ impl Results {
         for partition in 0..count {
             let (low, high) =
                 patiently("result watermarks", || probe.watermarks(topic::TRADE_RESULT, partition)).await?;
-            let known = store.view(partition).and_then(|view| view.result_next()).map_err(state)?;
+            let known = store.view(partition).and_then(|view| view.result_next()).map_err(state_error)?;
             let next = if (low..=high).contains(&known) { known } else { low };
             if known > high {
                 tracing::warn!(
@@ -104,7 +104,7 @@ impl Results {
             }
             Err(error) if error.is_fatal() => Err(unavailable(error)),
             Err(error) => {
-                tracing::warn!(%error, "the results are not read");
+                tracing::warn!(%error, "cannot read results; retrying");
                 tokio::time::sleep(RETRY).await;
                 Ok(())
             }
@@ -125,7 +125,7 @@ async fn noted(writer: &Writer, partition: i32, ids: Vec<CommandId>, next: Optio
     // Blocks until it is on disk; beside the runtime, for tests run on one thread.
     let writer = writer.clone();
     let noted = tokio::task::spawn_blocking(move || writer.published(partition, ids, next)).await;
-    noted.map_err(|error| RunError::Software(error.to_string()))?.map_err(state)
+    noted.map_err(|error| RunError::Software(error.to_string()))?.map_err(state_error)
 }
 
 /// The command that a result answers; `None` where the record is no result.

@@ -35,7 +35,7 @@ pub(crate) struct Publisher {
     pub(crate) how: Publish,
     /// Whether a broker without transactions is refused.
     pub(crate) production: bool,
-    /// Where that is told.
+    /// Tells the loop that the broker does not support transactions.
     pub(crate) inputs: mpsc::Sender<Input>,
     /// Poked when an outcome is in the log.
     pub(crate) poke: Arc<Notify>,

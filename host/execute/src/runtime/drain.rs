@@ -3,38 +3,36 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use unrip_protocol::partition::Event;
 use unrip_service::RunError;
 
-use crate::journal::tail::{state, unavailable};
 use crate::points::{Point, reach};
 use crate::runtime::Input;
-use crate::runtime::executor::{Service, TICK};
-use crate::venue::Heard;
-use unrip_protocol::partition::Event;
+use crate::runtime::assignment::are_drained;
+use crate::runtime::executor::{Executor, TICK};
+use crate::runtime::retry::state_error;
+use crate::venue::VenueEvent;
 
-/// How long leaving the group may take.
-const LEAVE_WAIT: Duration = Duration::from_secs(5);
-
-impl Service {
+impl Executor {
     /// Finishes what is in flight or leaves it in doubt, publishes, commits, leaves.
     pub(crate) async fn stop(
         mut self,
         inputs: &mut mpsc::Receiver<Input>,
-        heard: &mut mpsc::Receiver<Heard>,
+        heard: &mut mpsc::Receiver<VenueEvent>,
     ) -> Result<(), RunError> {
         tracing::info!("draining");
         reach(Point::DrainBegin);
-        let partitions: Vec<i32> = self.slots.keys().copied().collect();
+        let partitions: Vec<i32> = self.partitions.keys().copied().collect();
         for partition in &partitions {
             self.step(*partition, Event::Revoked)?;
         }
         let drain = Duration::from_millis(self.config.execute.drain_timeout_ms);
         let deadline = tokio::time::Instant::now() + drain;
         let mut tick = tokio::time::interval(TICK);
-        while !(self.drained(&partitions) && self.is_published(&partitions)?) {
+        while !(are_drained(&self.partitions, &partitions) && self.is_published()?) {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline) => {
-                    tracing::warn!("the drain took too long: the rest is left in doubt for the next owner");
+                    tracing::warn!("the drain took too long; the rest is left in doubt for the next owner");
                     break;
                 }
                 Some(input) = inputs.recv() => self.input(input)?,
@@ -47,35 +45,21 @@ impl Service {
             }
         }
         reach(Point::DrainEnd);
-        self.commit().await;
-        self.stop_publishers.cancel();
-        self.leave().await;
-        self.producer.flush(drain).await.map_err(unavailable)
+        self.membership.commit().await;
+        self.publishers.stop();
+        self.membership.leave().await;
+        self.journal.flush(drain).await
     }
 
-    fn is_published(&self, partitions: &[i32]) -> Result<bool, RunError> {
-        for partition in partitions {
-            let ours = self.slots.get(partition).is_some_and(|slot| slot.publisher.is_some());
-            if ours
-                && !self
-                    .store
-                    .view(*partition)
-                    .and_then(|view| view.unpublished(&self.maker.venue, 1))
-                    .map_err(state)?
-                    .is_empty()
-            {
+    /// Whether every outcome of our partitions is published.
+    fn is_published(&self) -> Result<bool, RunError> {
+        let venue = &self.config.service.venue;
+        for (partition, _) in self.partitions.iter().filter(|(_, state)| state.publisher.is_some()) {
+            let waiting = self.store.view(*partition).and_then(|view| view.unpublished(venue, 1));
+            if !waiting.map_err(state_error)?.is_empty() {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    pub(crate) async fn leave(&mut self) {
-        let Some(group) = self.group.take() else { return };
-        // The member's thread may stand in a revocation: it cannot leave before that is let go.
-        self.leaving.clear();
-        if tokio::time::timeout(LEAVE_WAIT, group.leave()).await.is_err() {
-            tracing::warn!("leaving the group takes too long; the broker will notice");
-        }
     }
 }

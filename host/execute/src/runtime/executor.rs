@@ -1,72 +1,55 @@
 //! The loop: one task steps every partition.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
-use unrip_bus::{GroupConsumer, GroupEvent, Producer, RevokeGuard};
-use unrip_core::{CommandId, ModuleRef, Timestamp, Uuid};
-use unrip_service::run::restart_in_place;
-use unrip_service::{Condition, Context, RunError};
-
-use crate::config::Config;
-use crate::journal::records::Maker;
-use crate::journal::tail::state;
-use crate::points::{Point, reach};
-use crate::runtime::Input;
-use crate::runtime::gates::Gates;
-use crate::runtime::metrics::Metrics;
-use crate::runtime::partition::Slot;
-use crate::signer::Signer;
-use crate::store::{FoldedRecord, Store, Writer};
-use crate::venue::{Desk, Heard, Link};
-use unrip_protocol::clock::ClockSense;
+use tokio::sync::mpsc;
+use unrip_core::{CommandId, Timestamp};
 use unrip_protocol::limits::Limits;
 use unrip_protocol::partition::{Effect, Event, SendEnd};
+use unrip_service::run::restart_in_place;
+use unrip_service::{Context, RunError};
 
-/// How often time is told to the protocol.
+use crate::command::prepare::admit;
+use crate::config::Config;
+use crate::journal::writer::JournalWriter;
+use crate::points::{Point, reach};
+use crate::results::publishers::Publishers;
+use crate::runtime::gates::Gates;
+use crate::runtime::membership::Membership;
+use crate::runtime::metrics::Metrics;
+use crate::runtime::partition::PartitionState;
+use crate::runtime::retry::state_error;
+use crate::runtime::time::Time;
+use crate::runtime::{Input, Performed};
+use crate::store::{FoldedRecord, Store};
+use crate::venue::{VenueEvent, VenueSide};
+
+/// Interval between `Event::Tick`s.
 pub(crate) const TICK: Duration = Duration::from_millis(20);
 /// Ticks between two commits of offsets (half a second) and between two sweeps (ten seconds).
 const COMMIT_TICKS: u64 = 25;
 const SWEEP_TICKS: u64 = 500;
+/// Executed commands of one partition that are asked about at a time.
+const FOLLOW_AT_ONCE_MAX: usize = 16;
 
-/// Everything that the loop holds.
-pub(crate) struct Service {
+/// Everything that the loop holds, each part with an owner.
+pub(crate) struct Executor {
     pub(crate) config: Config,
     pub(crate) ctx: Context,
-    pub(crate) incarnation: Uuid,
-    pub(crate) partitions: i32,
-    /// The newest append time of the journal that was read: our clock never counts as earlier.
-    pub(crate) newest_append: Timestamp,
-    pub(crate) clock: ClockSense,
-    /// The process's beginning, to count from.
-    pub(crate) began: Instant,
     pub(crate) limits: Limits,
-    /// Turns to ask the venue.
-    pub(crate) rounds: Arc<Semaphore>,
-    pub(crate) store: Store,
-    pub(crate) writer: Writer,
-    pub(crate) producer: Producer,
-    pub(crate) maker: Maker,
-    pub(crate) module: ModuleRef,
-    pub(crate) desk: Desk,
-    pub(crate) link: Link,
-    pub(crate) gates: Gates,
-    pub(crate) signers: Arc<[Arc<dyn Signer>]>,
-    pub(crate) inputs: mpsc::Sender<Input>,
-    pub(crate) slots: BTreeMap<i32, Slot>,
-    pub(crate) commits: BTreeMap<i32, i64>,
-    pub(crate) leaving: Vec<(Vec<i32>, Timestamp, RevokeGuard)>,
-    pub(crate) group: Option<GroupConsumer>,
-    pub(crate) rejoin: bool,
-    pub(crate) joined: Condition,
-    pub(crate) stop_publishers: CancellationToken,
     pub(crate) metrics: Metrics,
+    pub(crate) time: Time,
+    pub(crate) gates: Gates,
+    pub(crate) store: Store,
+    pub(crate) journal: JournalWriter,
+    pub(crate) venue: VenueSide,
+    pub(crate) publishers: Publishers,
+    pub(crate) membership: Membership,
+    pub(crate) partitions: BTreeMap<i32, PartitionState>,
 }
 
-impl Service {
+impl Executor {
     /// Folds the journal up to where it ended at start. False if the service is to stop.
     pub(crate) async fn catch_up(
         &mut self,
@@ -75,7 +58,7 @@ impl Service {
     ) -> Result<bool, RunError> {
         let mut missing = BTreeMap::new();
         for (partition, end) in ends {
-            let next = self.store.view(partition).and_then(|view| view.checkpoint()).map_err(state)?;
+            let next = self.store.view(partition).and_then(|view| view.checkpoint()).map_err(state_error)?;
             if next.map_or(0, |checkpoint| checkpoint.next_offset) < end {
                 missing.insert(partition, end);
             }
@@ -100,7 +83,7 @@ impl Service {
                 None => return Ok(false),
             }
         }
-        let seconds = self.began.elapsed().as_secs_f64();
+        let seconds = self.time.elapsed().as_secs_f64();
         tracing::info!(records = folded, seconds, "journal folded");
         Ok(true)
     }
@@ -108,7 +91,7 @@ impl Service {
     pub(crate) async fn work(
         &mut self,
         inputs: &mut mpsc::Receiver<Input>,
-        heard: &mut mpsc::Receiver<Heard>,
+        heard: &mut mpsc::Receiver<VenueEvent>,
     ) -> Result<(), RunError> {
         let shutdown = self.ctx.shutdown.clone();
         let mut tick = tokio::time::interval(TICK);
@@ -119,7 +102,7 @@ impl Service {
                 () = shutdown.cancelled() => return Ok(()),
                 Some(input) = inputs.recv() => self.input(input)?,
                 Some(heard) = heard.recv() => self.heard(heard)?,
-                event = next_event(&mut self.group) => self.grouped(event).await?,
+                event = self.membership.next() => self.grouped(event).await?,
                 _ = tick.tick() => {
                     ticks += 1;
                     self.tick(ticks).await?;
@@ -129,65 +112,57 @@ impl Service {
     }
 
     async fn tick(&mut self, ticks: u64) -> Result<(), RunError> {
-        if let Some(error) = self.producer.fatal() {
-            return Err(RunError::Unavailable(format!("the producer cannot go on: {error}")));
-        }
-        let counter = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
-        if let Some(step_ms) = self.clock.tick(self.ctx.clock.now(), counter) {
+        self.journal.check()?;
+        if let Some(step_ms) = self.time.stepped() {
             // librdkafka waits by the clock: after a step its timers stand still or all fire. What was sent is in doubt
             // then, as after a crash.
             return Err(restart_in_place(&format!("the clock stepped by {step_ms} ms")));
         }
-        for partition in self.slots.keys().copied().collect::<Vec<_>>() {
+        for partition in self.partitions.keys().copied().collect::<Vec<_>>() {
             self.step(partition, Event::Tick)?;
         }
         self.let_go().await?;
         self.hold_back();
-        if self.rejoin {
-            self.rejoin = false;
-            reach(Point::RejoinBefore);
-            self.leave().await;
-            let partitions: Vec<i32> = self.slots.keys().copied().collect();
-            for partition in &partitions {
-                self.step(*partition, Event::Lost)?;
-            }
-            self.release(&partitions);
-            self.group = Some(self.join()?);
-        }
+        self.rejoin().await?;
         if ticks.is_multiple_of(COMMIT_TICKS) {
-            self.commit().await;
+            self.membership.commit().await;
             self.follow_due();
-            self.metrics.open.set(self.slots.values().map(|slot| slot.core.open_count() as i64).sum());
-            self.metrics.in_doubt.set(self.slots.values().map(|slot| slot.core.doubt_count() as i64).sum());
+            self.metrics.measure(self.partitions.values().map(|state| &state.core));
         }
         if ticks.is_multiple_of(SWEEP_TICKS) {
-            let now = self.now();
-            let limits = &self.limits;
-            self.slots.values_mut().for_each(|slot| slot.sweep(limits, now));
-            let slots = &self.slots;
-            self.link.forget_unless(|awaited| {
-                slots.get(&awaited.partition).is_some_and(|slot| slot.core.holds(&awaited.id))
-            });
+            let (now, limits) = (self.time.now(), &self.limits);
+            self.partitions.values_mut().for_each(|state| state.sweep(limits, now));
+            let partitions = &self.partitions;
+            self.venue
+                .forget_unless(|partition, id| partitions.get(&partition).is_some_and(|state| state.core.holds(id)));
         }
         Ok(())
     }
 
-    /// The time that counts: never earlier than the newest append that was read.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.ctx.clock.now().max(self.newest_append)
+    /// Asks about executed commands whose deadline has passed without news.
+    fn follow_due(&mut self) {
+        let now = self.time.now();
+        for (partition, state) in self.partitions.iter_mut().filter(|(_, state)| state.core.is_active()) {
+            for id in state.index.take_due(now, FOLLOW_AT_ONCE_MAX) {
+                if self.venue.follow(*partition, id, state.commands.get(&id)) == Performed::Stale {
+                    self.metrics.stale_effects.inc();
+                }
+            }
+        }
     }
 
     pub(crate) fn input(&mut self, input: Input) -> Result<(), RunError> {
         match input {
             Input::Folded(records) => {
-                for record in records.map_err(state)? {
+                for record in records.map_err(state_error)? {
                     self.folded(record)?;
                 }
                 Ok(())
             }
-            Input::Prepared { partition, id, action, preparation } => {
+            Input::Prepared { partition, id, prepared } => {
                 reach(Point::PrepareAfter);
-                let preparation = self.admit(partition, id, action, preparation);
+                let Some(state) = self.partitions.get_mut(&partition) else { return Ok(()) };
+                let preparation = admit(state, id, prepared, &self.limits, self.venue.facts(), self.time.now());
                 self.step(partition, Event::Prepared(id, preparation))
             }
             Input::Sent { partition, id, outcome } => {
@@ -206,47 +181,37 @@ impl Service {
 
     fn folded(&mut self, record: FoldedRecord) -> Result<(), RunError> {
         let FoldedRecord { partition, appended_at, placed, applied } = record;
-        let written = self.slots.get_mut(&partition).and_then(|slot| slot.written.came_back(&placed));
+        let written = self.partitions.get_mut(&partition).and_then(|state| state.came_back(&placed));
         if let Some(written) = written {
-            self.clock.measured(written.at, appended_at, self.ctx.clock.now());
             self.metrics.came_back(&placed.fact, written.elapsed_s());
         }
-        self.newest_append = self.newest_append.max(appended_at);
-        self.tell_time();
+        self.time.appended(written, appended_at);
+        self.gates.heed(&self.time);
         self.step(partition, Event::Folded { placed, applied, appended_at })
     }
 
     fn note_sent(&self, partition: i32, id: &CommandId, end: SendEnd) {
-        let held = self.slots.get(&partition).and_then(|slot| slot.held.get(id));
-        if let (SendEnd::Handed, Some(held)) = (end, held) {
-            self.metrics.handed.observe(held.taken_up.elapsed().as_secs_f64());
-        }
-    }
-
-    /// Tells the gates the time that counts, and whether the clock is in doubt.
-    pub(crate) fn tell_time(&self) {
-        if self.gates.set_clock(self.clock.doubt().is_some(), self.newest_append) {
-            match self.clock.doubt() {
-                Some(doubt) => tracing::error!(doubt, "the clock is in doubt: nothing is sent"),
-                None => tracing::info!("the clock agrees with the broker's again"),
-            }
+        let command = self.partitions.get(&partition).and_then(|state| state.commands.get(id));
+        if let (SendEnd::Handed, Some(command)) = (end, command) {
+            self.metrics.handed.observe(command.taken_up.elapsed().as_secs_f64());
         }
     }
 
     /// Steps one partition and does what it wants done.
     pub(crate) fn step(&mut self, partition: i32, event: Event) -> Result<(), RunError> {
-        let now = self.now();
+        let now = self.time.now();
         let effects = self.decide(partition, event, now)?;
         self.perform_all(partition, effects, now)
     }
 
     /// Steps one partition; the gate follows its phase at once.
     pub(crate) fn decide(&mut self, partition: i32, event: Event, now: Timestamp) -> Result<Vec<Effect>, RunError> {
-        let Some(slot) = self.slots.get_mut(&partition) else { return Ok(Vec::new()) };
-        let view = self.store.view(partition).map_err(state)?;
-        let before = slot.core.may_dispatch();
-        let effects = slot.core.step(&view, event, now).map_err(state)?;
-        let may_dispatch = slot.core.may_dispatch();
+        // Every executor folds all partitions; those that it never owned have no state here.
+        let Some(state) = self.partitions.get_mut(&partition) else { return Ok(Vec::new()) };
+        let view = self.store.view(partition).map_err(state_error)?;
+        let before = state.core.may_dispatch();
+        let effects = state.core.step(&view, event, now).map_err(state_error)?;
+        let may_dispatch = state.core.may_dispatch();
         if may_dispatch != before {
             self.gates.set_active(partition, may_dispatch);
         }
@@ -258,12 +223,5 @@ impl Service {
             self.perform(partition, effect, now)?;
         }
         Ok(())
-    }
-}
-
-async fn next_event(group: &mut Option<GroupConsumer>) -> GroupEvent {
-    match group {
-        Some(group) => group.next().await,
-        None => std::future::pending().await,
     }
 }

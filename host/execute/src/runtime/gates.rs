@@ -8,6 +8,8 @@ use unrip_core::event::control::{Mode, Modes, ScopeMode};
 use unrip_core::{Timestamp, topic};
 use unrip_service::RunError;
 
+use crate::runtime::time::Time;
+
 /// Open partitions and modes. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gates {
@@ -50,11 +52,18 @@ impl Gates {
         clock.max(state.newest_append) >= until
     }
 
-    /// Tells the gates what is known of the time; true if the doubt began or ended by it.
-    pub(crate) fn set_clock(&self, doubted: bool, newest_append: Timestamp) -> bool {
+    /// Takes over what is known of the time: while the clock is in doubt nothing is sent.
+    pub(crate) fn heed(&self, time: &Time) {
+        let doubt = time.doubt();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.newest_append = newest_append;
-        std::mem::replace(&mut state.clock_doubted, doubted) != doubted
+        state.newest_append = time.newest_append();
+        let before = std::mem::replace(&mut state.clock_doubted, doubt.is_some());
+        drop(state);
+        match doubt {
+            Some(doubt) if !before => tracing::error!(doubt, "the clock is in doubt; nothing is sent"),
+            None if before => tracing::info!("the clock agrees with the broker's again; sending"),
+            _ => {}
+        }
     }
 
     /// Opens or closes a partition.
@@ -96,10 +105,12 @@ impl Gates {
             loop {
                 match reader.next().await {
                     Ok(records) => records.iter().for_each(|record| gates.set_mode(record)),
-                    Err(error) if error.is_retriable() => tracing::warn!(%error, "the kill switch is not read"),
+                    Err(error) if error.is_retriable() => {
+                        tracing::warn!(%error, "cannot read the kill switch; retrying")
+                    }
                     Err(error) => {
                         // A switch that cannot be read is closed.
-                        tracing::error!(%error, "the kill switch cannot be read: halted");
+                        tracing::error!(%error, "the kill switch cannot be read; everything is halted");
                         gates.state.write().unwrap_or_else(PoisonError::into_inner).modes = Modes::default();
                         return;
                     }

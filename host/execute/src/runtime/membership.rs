@@ -1,182 +1,138 @@
-//! The command topic's partitions as they come and go.
+//! This executor's membership of the group: reading, holding back, committing, leaving.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use unrip_bus::{GroupConsumer, GroupEvent, GroupOptions, Isolation, Start};
-use unrip_core::envelope::AnyEnvelope;
+use unrip_bus::{BusConfig, GroupConsumer, GroupEvent, GroupOptions, Isolation, RevokeGuard, Start};
 use unrip_core::{Timestamp, topic};
-use unrip_service::RunError;
+use unrip_service::{Condition, RunError};
 
-use crate::journal::tail::{patiently, record_at, state, unavailable};
+use crate::config::ExecuteSection;
 use crate::points::{Point, reach};
-use crate::runtime::effects::group;
-use crate::runtime::executor::Service;
-use crate::runtime::partition::Slot;
-use unrip_protocol::partition::{Assignment, Event, Partition};
+use crate::runtime::Performed;
+use crate::runtime::partition::PartitionState;
+use crate::runtime::retry::unavailable;
 
 /// Commands in one batch.
 const BATCH_RECORDS_MAX: usize = 64;
+/// How long leaving the group may take.
+const LEAVE_WAIT: Duration = Duration::from_secs(5);
+/// How long a commit may hold the loop.
+const COMMIT_WAIT: Duration = Duration::from_secs(2);
 
-impl Service {
-    pub(crate) fn join(&self) -> Result<GroupConsumer, RunError> {
-        let mut options = GroupOptions::new(group(&self.maker.venue), vec![topic::EXECUTE_TRADE.to_owned()]);
+/// Partitions that are being handed over, until when at most, and what holds the handover.
+pub(crate) struct Leaving {
+    pub(crate) partitions: Vec<i32>,
+    pub(crate) until: Timestamp,
+    pub(crate) guard: RevokeGuard,
+}
+
+/// The group and what it is to be told.
+pub(crate) struct Membership {
+    bus: BusConfig,
+    options: GroupOptions,
+    group: Option<GroupConsumer>,
+    /// Offsets to commit, by partition.
+    commits: BTreeMap<i32, i64>,
+    leaving: Vec<Leaving>,
+    /// Whether a newer executor fenced this one: the group is to be left and joined again.
+    rejoin: bool,
+    /// Met at the first assignment.
+    joined: Condition,
+}
+
+impl Membership {
+    pub(crate) fn new(bus: &BusConfig, venue: &str, section: &ExecuteSection, joined: Condition) -> Self {
+        let mut options = GroupOptions::new(group_id(venue), vec![topic::EXECUTE_TRADE.to_owned()]);
         // Nothing is read before the fence is: the loop seeks and resumes.
         options.start = Start::Held;
         options.isolation = Isolation::ReadCommitted;
         options.batch_records_max = BATCH_RECORDS_MAX;
-        options.session_timeout_ms = self.config.execute.session_timeout_ms;
-        options.revoke_wait_ms_max = self.config.execute.drain_timeout_ms;
-        GroupConsumer::join(&self.config.bus, options).map_err(unavailable)
+        options.session_timeout_ms = section.session_timeout_ms;
+        options.revoke_wait_ms_max = section.drain_timeout_ms;
+        let (commits, leaving) = (BTreeMap::new(), Vec::new());
+        Self { bus: bus.clone(), options, group: None, commits, leaving, rejoin: false, joined }
     }
 
-    /// Takes an event of the group.
-    pub(crate) async fn grouped(&mut self, event: GroupEvent) -> Result<(), RunError> {
-        match event {
-            GroupEvent::Assigned(partitions) => {
-                self.joined.met();
-                for (_, partition) in partitions {
-                    self.assigned(partition).await?;
-                }
-                Ok(())
-            }
-            GroupEvent::Revoked { partitions, lost, guard } => {
-                let numbers: Vec<i32> = partitions.iter().map(|(_, partition)| *partition).collect();
-                tracing::info!(?numbers, lost, "partitions are taken away");
-                reach(if lost { Point::Lost } else { Point::Revoked });
-                let event = if lost { Event::Lost } else { Event::Revoked };
-                for partition in &numbers {
-                    self.step(*partition, event.clone())?;
-                }
-                if lost {
-                    self.release(&numbers);
-                } else {
-                    let until =
-                        self.now().plus_millis(i64::try_from(self.config.execute.drain_timeout_ms).unwrap_or(0));
-                    self.leaving.push((numbers, until, guard));
-                }
-                Ok(())
-            }
-            GroupEvent::Records(records) => {
-                for record in records {
-                    self.command(record)?;
-                }
-                self.hold_back();
-                Ok(())
-            }
-            GroupEvent::Gap { topic, partition, from, to } => {
-                tracing::error!(topic, partition, from, to, "commands were removed before they were read");
-                Ok(())
-            }
-            GroupEvent::Failed(error) if error.is_fatal() => Err(unavailable(error)),
-            GroupEvent::Failed(error) => {
-                tracing::warn!(%error, "the group reports");
-                Ok(())
-            }
+    pub(crate) fn join(&mut self) -> Result<(), RunError> {
+        self.group = Some(GroupConsumer::join(&self.bus, self.options.clone()).map_err(unavailable)?);
+        Ok(())
+    }
+
+    /// The next event; none comes without a group.
+    pub(crate) async fn next(&mut self) -> GroupEvent {
+        match &mut self.group {
+            Some(group) => group.next().await,
+            None => std::future::pending().await,
         }
     }
 
-    async fn assigned(&mut self, partition: i32) -> Result<(), RunError> {
-        reach(Point::Assigned);
-        let assignment = self.assignment(partition).await?;
-        tracing::info!(partition, next_offset = assignment.next_offset, "partition assigned: fencing");
-        if assignment.earlier_life {
-            tracing::warn!(
-                partition,
-                "commands of a life before this journal: dispatch waits until their answers have expired"
-            );
-        }
-        let (bounds, timing) = (self.config.execute.bounds(), self.config.execute.timing());
-        let venue = self.maker.venue.clone();
-        let slot = self.slots.entry(partition).or_insert_with(|| Slot::new(Partition::new(&venue, bounds, timing)));
-        slot.next_offset = assignment.next_offset;
-        slot.dead.clear();
-        self.step(partition, Event::Assigned(assignment))
+    pub(crate) fn group(&self) -> Result<&GroupConsumer, RunError> {
+        self.group.as_ref().ok_or_else(|| RunError::Software("assigned without a group".to_owned()))
     }
 
-    async fn assignment(&self, partition: i32) -> Result<Assignment, RunError> {
-        let name = topic::EXECUTE_TRADE;
-        let Some(group) = &self.group else { return Err(RunError::Software("assigned without a group".to_owned())) };
-        let (low, high) = patiently("command watermarks", || group.watermarks(name, partition)).await?;
-        let wanted = [(name.to_owned(), partition)];
-        let committed = patiently("committed offset", || group.committed(&wanted)).await?;
-        let committed = committed.into_iter().find_map(|(_, offset)| offset);
-        let checkpoint =
-            self.store.view(partition).and_then(|view| view.checkpoint()).map_err(state)?.unwrap_or_default();
-        let oldest = if high > low { record_at(&self.config.bus, name, partition, low).await? } else { None };
-        let skew = self.config.execute.clock_skew_ms_max;
-        let made = oldest.map(|record| match AnyEnvelope::read(&record.value) {
-            Ok(envelope) => envelope.observed_at,
-            Err(_) => Timestamp::from_millis(record.timestamp.millis().unwrap_or_default()),
-        });
-        Ok(Assignment {
-            fence_event_id: self.ctx.ids.uuid_v7(self.now()),
-            next_offset: committed.unwrap_or(low).max(low),
-            floor: checkpoint.floor,
-            first_fence_at: checkpoint.first_fence_at,
-            earlier_life: made.is_some_and(|made| made.plus_millis(skew) < checkpoint.floor),
-        })
+    /// The group assigned partitions.
+    pub(crate) fn joined(&self) {
+        self.joined.met();
     }
 
-    /// Begins to read commands. The loop does not wait for it: a revocation that waits for the loop holds up the answer.
+    /// Leaves and joins again at the next tick.
+    pub(crate) fn rejoin(&mut self) -> Performed {
+        self.rejoin = true;
+        Performed::Done
+    }
+
+    /// Whether to leave and join again; asked once.
+    pub(crate) fn take_rejoin(&mut self) -> bool {
+        std::mem::take(&mut self.rejoin)
+    }
+
+    /// Starts to read commands. The loop does not wait for it: a revocation that waits for the loop holds up the answer.
     pub(crate) fn start_reading(&self, partition: i32, next: i64) {
         let Some(group) = &self.group else { return };
         let begun = group.begin_at(topic::EXECUTE_TRADE, partition, next);
         tokio::spawn(async move {
             if let Err(error) = begun.await {
-                // Taken away meanwhile: whoever has it now reads it.
-                tracing::info!(partition, next, %error, "does not begin to read");
+                // Taken away meanwhile: the new owner reads it.
+                tracing::info!(partition, next, %error, "reading not started");
             }
         });
     }
 
-    /// Holds reading of partitions with too many commands in hand, and lets it go on later.
-    pub(crate) fn hold_back(&mut self) {
+    /// Holds reading of partitions with too many commands in hand, and resumes it later.
+    pub(crate) fn hold_back(&self, partitions: &mut BTreeMap<i32, PartitionState>, open_max: usize) {
         let Some(group) = &self.group else { return };
-        let max = self.config.execute.commands_open_max;
-        for (partition, slot) in &mut self.slots {
+        for (partition, state) in partitions {
             let topic = (topic::EXECUTE_TRADE.to_owned(), *partition);
-            if !slot.paused && slot.core.open_count() >= max {
+            if !state.paused && state.core.open_count() >= open_max {
                 group.pause(&[topic]);
-                slot.paused = true;
-            } else if slot.paused && slot.core.is_active() && slot.core.open_count() <= max / 2 {
+                state.paused = true;
+            } else if state.paused && state.core.is_active() && state.core.open_count() <= open_max / 2 {
                 group.resume(&[topic]);
-                slot.paused = false;
+                state.paused = false;
             }
         }
     }
 
-    /// Lets partitions go whose drain is done or has taken too long.
-    pub(crate) async fn let_go(&mut self) -> Result<(), RunError> {
-        let now = self.now();
-        let mut waiting = Vec::new();
-        for (partitions, until, guard) in std::mem::take(&mut self.leaving) {
-            if now < until && !self.drained(&partitions) {
-                waiting.push((partitions, until, guard));
-                continue;
-            }
-            reach(Point::Released);
-            self.commit().await;
-            for partition in &partitions {
-                self.step(*partition, Event::Lost)?;
-            }
-            self.release(&partitions);
-            drop(guard);
-        }
-        self.leaving = waiting;
-        Ok(())
+    /// An orderly revocation: the guard is held until the partitions are drained, or until then.
+    pub(crate) fn hand_over(&mut self, partitions: Vec<i32>, until: Timestamp, guard: RevokeGuard) {
+        self.leaving.push(Leaving { partitions, until, guard });
     }
 
-    pub(crate) fn drained(&self, partitions: &[i32]) -> bool {
-        partitions.iter().filter_map(|partition| self.slots.get(partition)).all(|slot| slot.core.is_drained())
+    /// Handovers that are finished, or have taken too long.
+    pub(crate) fn take_finished(&mut self, now: Timestamp, is_drained: impl Fn(&[i32]) -> bool) -> Vec<Leaving> {
+        self.leaving.extract_if(.., |one| now >= one.until || is_drained(&one.partitions)).collect()
     }
 
-    pub(crate) fn release(&mut self, partitions: &[i32]) {
-        for partition in partitions {
-            self.commits.remove(partition);
-            if let Some(slot) = self.slots.get_mut(partition) {
-                slot.publisher = None;
-            }
-        }
+    /// The journal holds every command of the partition below this offset.
+    pub(crate) fn note_commit(&mut self, partition: i32, offset: i64) -> Performed {
+        self.commits.insert(partition, offset);
+        Performed::Done
+    }
+
+    /// The partition is not ours any more: nothing of it is committed.
+    pub(crate) fn forget(&mut self, partition: i32) {
+        self.commits.remove(&partition);
     }
 
     /// Commits what the journal holds. A failure loses nothing: the records are read again.
@@ -191,16 +147,59 @@ impl Service {
         match tokio::time::timeout(COMMIT_WAIT, group.commit(offsets)).await {
             Ok(Ok(())) => reach(Point::OffsetsCommitAfter),
             Ok(Err(error)) if error.is_retriable() => {
-                tracing::warn!(%error, "offsets not committed yet");
+                tracing::warn!(%error, "offsets not committed; retrying");
                 for (_, partition, offset) in again {
                     self.commits.entry(partition).or_insert(offset);
                 }
             }
-            Ok(Err(error)) => tracing::warn!(%error, "offsets not committed"),
-            Err(_) => tracing::warn!("committing offsets takes too long"),
+            Ok(Err(error)) => tracing::warn!(%error, "offsets not committed; the commands are read again"),
+            Err(_) => tracing::warn!("committing offsets takes too long; the commands are read again"),
+        }
+    }
+
+    pub(crate) async fn leave(&mut self) {
+        let Some(group) = self.group.take() else { return };
+        // The member's thread may be in a revocation: it cannot leave before that is let go.
+        self.leaving.clear();
+        if tokio::time::timeout(LEAVE_WAIT, group.leave()).await.is_err() {
+            tracing::warn!("leaving the group takes too long; the broker will notice by its session timeout");
         }
     }
 }
 
-/// How long a commit may hold the loop.
-const COMMIT_WAIT: Duration = Duration::from_secs(2);
+/// The group of a venue's executors.
+pub(crate) fn group_id(venue: &str) -> String {
+    topic::group("execute", venue)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unrip_service::health::Health;
+
+    fn membership() -> Membership {
+        let bus = toml::from_str("brokers = \"127.0.0.1:1\"").unwrap();
+        let section = toml::from_str("executor_id = \"a\"\nstate_dir = \"s\"").unwrap();
+        Membership::new(&bus, "a-venue", &section, Health::default().condition("partitions", "waiting"))
+    }
+
+    #[test]
+    fn rejoins_once_for_each_fence() {
+        let mut membership = membership();
+        assert!(!membership.take_rejoin());
+        assert_eq!(membership.rejoin(), Performed::Done);
+        assert!(membership.take_rejoin() && !membership.take_rejoin());
+    }
+
+    #[tokio::test]
+    async fn commits_nothing_of_a_partition_that_is_gone_and_nothing_without_a_group() {
+        let mut membership = membership();
+        for (partition, offset) in [(1, 7), (2, 9)] {
+            assert_eq!(membership.note_commit(partition, offset), Performed::Done);
+        }
+        membership.forget(1);
+        assert_eq!(membership.commits, BTreeMap::from([(2, 9)]));
+        membership.commit().await;
+        assert!(membership.commits.is_empty() && membership.group().is_err());
+    }
+}

@@ -3,6 +3,7 @@
 use unrip_service::metrics::{Counter, CounterBy, Gauge, Histogram, Registry};
 
 use unrip_protocol::fold::Fact;
+use unrip_protocol::partition::Partition;
 
 /// Bounds of the latencies: from half a millisecond to five seconds, each 15 % above the last.
 const LATENCY_BOUNDS: (f64, f64, i32) = (0.000_5, 1.15, 66);
@@ -15,14 +16,15 @@ pub(crate) struct Metrics {
     pub(crate) statuses: CounterBy,
     pub(crate) chatter: CounterBy,
     pub(crate) fenced: Counter,
+    pub(crate) stale_effects: Counter,
     /// From asking for a claim's append to its fold on disk.
     claims: Histogram,
     /// From asking for a fence's append to the partition being active.
     fences: Histogram,
     /// From reading a command to its bytes being handed to a socket.
     pub(crate) handed: Histogram,
-    pub(crate) open: Gauge,
-    pub(crate) in_doubt: Gauge,
+    open: Gauge,
+    in_doubt: Gauge,
 }
 
 impl Metrics {
@@ -35,14 +37,22 @@ impl Metrics {
             claims: latency("unrip_claim_latency_seconds", "From asking for a claim's append to its fold on disk"),
             fences: latency("unrip_fence_latency_seconds", "From asking for a fence's append to an active partition"),
             handed: latency("unrip_dispatch_latency_seconds", "From reading a command to handing over its bytes"),
-            results: registry.counter_by("unrip_results", "Outcomes in the journal", "status"),
-            skips: registry.counter_by("unrip_commands_skipped", "Command records passed over", "reason"),
-            statuses: registry.counter_by("unrip_trade_statuses", "Facts that end nothing", "state"),
-            chatter: registry.counter_by("unrip_venue_chatter", "Venue messages about no command", "kind"),
-            fenced: registry.counter("unrip_fenced", "Times that a newer executor took a partition over"),
+            results: registry.counter_by("unrip_results_total", "Outcomes in the journal", "status"),
+            skips: registry.counter_by("unrip_commands_skipped_total", "Command records passed over", "reason"),
+            statuses: registry.counter_by("unrip_trade_statuses_total", "Facts that end nothing", "state"),
+            chatter: registry.counter_by("unrip_venue_chatter_total", "Venue messages about no command", "kind"),
+            fenced: registry.counter("unrip_fenced_total", "Times that a newer executor took a partition over"),
+            stale_effects: registry
+                .counter("unrip_stale_effects_total", "Effects whose partition, command or record was gone"),
             open: registry.gauge("unrip_commands_open", "Commands in hand"),
             in_doubt: registry.gauge("unrip_commands_in_doubt", "Commands whose outcome is unknown"),
         }
+    }
+
+    /// Counts what is in hand.
+    pub(crate) fn measure<'a>(&self, partitions: impl Iterator<Item = &'a Partition> + Clone) {
+        self.open.set(partitions.clone().map(|core| core.open_count() as i64).sum());
+        self.in_doubt.set(partitions.map(|core| core.doubt_count() as i64).sum());
     }
 
     /// An own record came back from the log.

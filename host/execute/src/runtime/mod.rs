@@ -1,21 +1,24 @@
 //! The loop that joins the protocol to the bus, the disk and the venue. One task steps every partition; everything
-//! slow runs beside it and comes back as an input.
+//! slow runs in the background and comes back as an input.
 
+pub(crate) mod assignment;
 mod drain;
-pub(crate) mod effects;
+mod effects;
 pub(crate) mod executor;
 pub(crate) mod gates;
 pub(crate) mod membership;
 pub(crate) mod metrics;
 pub(crate) mod partition;
+pub(crate) mod retry;
+pub(crate) mod time;
 
 use unrip_core::CommandId;
-use unrip_engine::executor::Action;
+use unrip_protocol::partition::Resolution;
 use unrip_service::RunError;
 
+use crate::command::prepare::Prepared;
 use crate::store::{FoldedRecord, StoreError};
 use crate::venue::Outcome;
-use unrip_protocol::partition::{Preparation, Resolution};
 
 /// What comes back to the loop.
 #[derive(Debug)]
@@ -23,16 +26,26 @@ pub(crate) enum Input {
     /// Journal records are in the fold, and the fold on disk.
     Folded(Result<Vec<FoldedRecord>, StoreError>),
     /// The module prepared an action, or did not.
-    Prepared { partition: i32, id: CommandId, action: Option<Action>, preparation: Preparation },
+    Prepared { partition: i32, id: CommandId, prepared: Prepared },
     /// The one send ended.
     Sent { partition: i32, id: CommandId, outcome: Outcome },
     /// The module's next step in a doubt.
     Resolved { partition: i32, id: CommandId, resolution: Resolution },
     /// What became of an executed command.
     Followed { partition: i32, id: CommandId, resolution: Resolution },
-    /// Something that the service cannot go on without is gone.
+    /// Something that the service cannot continue without is gone.
     Failed(RunError),
 }
 
-/// Inputs waiting for the loop; more hold back whoever tells.
+/// Inputs waiting for the loop; more hold their senders back.
 pub(crate) const INPUTS_WAITING_MAX: usize = 4_096;
+
+/// Whether an effect found what it acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Performed {
+    /// It is done, or started in the background.
+    Done,
+    /// Its partition, its command or its record is gone: nothing was done.
+    Stale,
+}

@@ -1,42 +1,43 @@
-//! What the loop keeps of one partition beside the protocol's own state.
+//! What the executor keeps of one partition in addition to the protocol's own state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use unrip_bus::{Outgoing, Record};
-use unrip_core::event::journal::Reserve;
-use unrip_core::{CommandId, Timestamp, Uuid};
-use unrip_engine::executor::Action;
+use unrip_core::event::result::{ResultStatus, StatusState};
+use unrip_core::{CommandId, Timestamp};
 
 use crate::command::index::Index;
-use crate::journal::records::Cause;
-use unrip_protocol::fold::{Fact, Head, Placed};
+use crate::command::open::OpenCommand;
+use crate::journal::unconfirmed::{Moment, UnconfirmedAppends};
+use unrip_protocol::fold::{Entry, Fact, Placed};
 use unrip_protocol::inventory::Inventory;
 use unrip_protocol::limits::Limits;
 use unrip_protocol::partition::Partition;
 
 /// One partition.
-pub(crate) struct Slot {
+pub(crate) struct PartitionState {
+    /// Its number.
+    pub(crate) number: i32,
     /// The protocol.
     pub(crate) core: Partition,
-    /// Commands in hand, and those whose settlement may still be told.
-    pub(crate) held: BTreeMap<CommandId, Held>,
+    /// Commands in hand, and those whose settlement may still be reported.
+    pub(crate) commands: BTreeMap<CommandId, OpenCommand>,
     /// How statements of the venue find them.
     pub(crate) index: Index,
     /// What they promise.
     pub(crate) inventory: Inventory,
-    /// When records were written that have not come back, by the own clock.
-    pub(crate) written: Written,
-    /// Dead letters that go before their skips, by command offset.
-    pub(crate) dead: BTreeMap<i64, Outgoing>,
-    /// The record that is being taken in.
+    /// Appends that were not read back yet.
+    pub(crate) unconfirmed: UnconfirmedAppends,
+    /// The record that is being taken in: a skip makes its dead letter of it.
     pub(crate) in_hand: Option<Record>,
+    /// Dead letters that go before their skips, by command offset, until the skip is read back.
+    pub(crate) letters: BTreeMap<i64, Outgoing>,
     /// The publisher, while the partition is ours.
     pub(crate) publisher: Option<RunningPublisher>,
-    /// Where reading of commands begins or goes on.
+    /// Where reading of commands starts or continues.
     pub(crate) next_offset: i64,
     /// Whether reading is held because too many commands are in hand.
     pub(crate) paused: bool,
@@ -45,7 +46,7 @@ pub(crate) struct Slot {
 /// A publisher that ends when this is dropped.
 pub(crate) struct RunningPublisher {
     pub(crate) poke: Arc<Notify>,
-    pub(crate) _stop: DropGuard,
+    _stop: DropGuard,
 }
 
 impl RunningPublisher {
@@ -56,96 +57,65 @@ impl RunningPublisher {
     }
 }
 
-/// Journal records on their way: when they come back they tell whether the clock is right.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
-    fence: Option<(Uuid, Mark)>,
-    /// By command: under which fence, and when first.
-    commands: BTreeMap<CommandId, (i64, Mark)>,
-}
-
-/// A moment by the clock, and one to count from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
-    pub(crate) at: Timestamp,
-    pub(crate) instant: Instant,
-}
-
-impl Mark {
-    /// A moment that is now.
-    pub(crate) fn now(at: Timestamp) -> Self {
-        Self { at, instant: Instant::now() }
-    }
-
-    /// How long ago it was.
-    pub(crate) fn elapsed_s(&self) -> f64 {
-        self.instant.elapsed().as_secs_f64()
-    }
-}
-
-impl Written {
-    pub(crate) fn fence(&mut self, event_id: Uuid, mark: Mark) {
-        if self.fence.is_none_or(|(known, _)| known != event_id) {
-            self.fence = Some((event_id, mark));
-        }
-    }
-
-    pub(crate) fn command(&mut self, id: CommandId, fence_offset: i64, mark: Mark) {
-        // A record that is written again may come back as its first copy.
-        self.commands.entry(id).or_insert((fence_offset, mark));
-    }
-
-    /// When this record was written, if it is one of ours.
-    pub(crate) fn came_back(&mut self, placed: &Placed) -> Option<Mark> {
-        match &placed.fact {
-            Fact::Fence => self.fence.take_if(|(event_id, _)| *event_id == placed.event_id).map(|(_, mark)| mark),
-            Fact::Claim { head, fence_offset } | Fact::Outcome { head, fence_offset, .. } => {
-                self.commands.get(&head.id).filter(|(under, _)| under == fence_offset)?;
-                self.commands.remove(&head.id).map(|(_, mark)| mark)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// A command with everything that its records need.
-#[derive(Clone, Debug)]
-pub(crate) struct Held {
-    /// What the protocol knows of it.
-    pub(crate) head: Head,
-    /// The command and its trace.
-    pub(crate) cause: Cause,
-    /// The whole envelope as read.
-    pub(crate) envelope: serde_json::Value,
-    /// What is, or will be, claimed.
-    pub(crate) claimed: Option<Claimed>,
-    /// When this process took it up.
-    pub(crate) taken_up: Instant,
-}
-
-/// A prepared action.
-#[derive(Clone, Debug)]
-pub(crate) struct Claimed {
-    pub(crate) action: Action,
-    /// SHA-256 of its bytes, lower-case hex: what statements about it name.
-    pub(crate) digest: String,
-    /// What it promises.
-    pub(crate) gives: Vec<Reserve>,
-}
-
-impl Slot {
-    pub(crate) fn new(core: Partition) -> Self {
+impl PartitionState {
+    pub(crate) fn new(number: i32, core: Partition) -> Self {
         Self {
+            number,
             core,
-            held: BTreeMap::new(),
+            commands: BTreeMap::new(),
             index: Index::default(),
             inventory: Inventory::default(),
-            dead: BTreeMap::new(),
+            unconfirmed: UnconfirmedAppends::default(),
             in_hand: None,
-            written: Written::default(),
+            letters: BTreeMap::new(),
             publisher: None,
             next_offset: 0,
             paused: false,
+        }
+    }
+
+    /// A record came back from the log; when it was written, if it is one of ours.
+    pub(crate) fn came_back(&mut self, placed: &Placed) -> Option<Moment> {
+        if let Fact::Skip { command_offset, .. } = &placed.fact {
+            self.letters.remove(command_offset);
+        }
+        self.unconfirmed.came_back(placed)
+    }
+
+    /// An outcome is in the log: its promise ends or waits for news of the settlement. `ask_after_ms` after its
+    /// deadline the venue is asked about an executed command.
+    pub(crate) fn ended(&mut self, entry: &Entry, ask_after_ms: i64) {
+        let Some(outcome) = entry.outcome else { return };
+        let id = entry.head.id;
+        if let Some(command) = self.commands.get_mut(&id) {
+            // The claim holds it.
+            command.envelope = serde_json::Value::Null;
+        }
+        match outcome.status {
+            ResultStatus::Executed if entry.claim.is_some() => {
+                let deadline = entry.head.deadline;
+                self.index.follow(id, deadline.plus_millis(ask_after_ms), deadline);
+            }
+            // Never claimed, so never signed: nothing is promised.
+            _ if entry.claim.is_none() => self.inventory.release(&id),
+            // What may have been signed stays promised until the deadline.
+            _ => {}
+        }
+    }
+
+    /// News of the settlement; false if the news are not new.
+    pub(crate) fn settled(&mut self, id: CommandId, now: Timestamp) -> bool {
+        self.inventory.settled(&id, now);
+        self.index.told(id)
+    }
+
+    /// The module or the host asked what became of an executed command.
+    pub(crate) fn settlement_of(status: ResultStatus) -> Option<StatusState> {
+        match status {
+            ResultStatus::Executed => Some(StatusState::Settled),
+            ResultStatus::NotExecuted => Some(StatusState::Lapsed),
+            // The venue has no means to say; there is nothing to report.
+            _ => None,
         }
     }
 
@@ -154,8 +124,8 @@ impl Slot {
         self.inventory.sweep(limits, now);
         self.index.sweep(now);
         let (core, index) = (&self.core, &self.index);
-        self.held.retain(|id, _| core.holds(id) || index.follows(id));
-        self.index.retain(|id| self.held.contains_key(id));
-        self.written.commands.retain(|id, _| core.holds(id));
+        self.commands.retain(|id, _| core.holds(id) || index.follows(id));
+        self.index.retain(|id| self.commands.contains_key(id));
+        self.unconfirmed.retain(|id| core.holds(id));
     }
 }

@@ -8,6 +8,8 @@ mod nep413;
 
 use std::path::PathBuf;
 
+use std::sync::Arc;
+
 pub use key::load_seed;
 pub use nep413::Nep413Signer;
 
@@ -36,6 +38,30 @@ pub enum SignError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// The keys of this executor. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Signers {
+    signers: Arc<[Arc<dyn Signer>]>,
+}
+
+impl std::fmt::Debug for Signers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.signers.iter().map(|signer| signer.key_id())).finish()
+    }
+}
+
+impl Signers {
+    /// All keys.
+    pub fn new(signers: Vec<Arc<dyn Signer>>) -> Self {
+        Self { signers: signers.into() }
+    }
+
+    /// The key that signs by this scheme for this account.
+    pub fn find(&self, scheme: &str, account: &str) -> Option<Arc<dyn Signer>> {
+        self.signers.iter().find(|signer| signer.scheme() == scheme && signer.account() == account).cloned()
+    }
 }
 
 /// Signs for one account by one scheme.

@@ -26,7 +26,7 @@ pub(crate) struct Log {
 
 /// What the fold is to the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum LossFinding {
     /// Its image up to the fold's end.
     Same,
     /// The image of another log: it is dropped and made anew.
@@ -36,28 +36,31 @@ pub(crate) enum Verdict {
 }
 
 /// Compares a partition's fold with its log. `is_fresh`: no partition of the journal holds more than its genesis.
-pub(crate) fn compare(fold: &Checkpoint, log: &Log, is_fresh: bool) -> Verdict {
+pub(crate) fn compare(fold: &Checkpoint, log: &Log, is_fresh: bool) -> LossFinding {
     let next = fold.next_offset;
     match (fold.journal_id, log.journal_id) {
         (Some(known), Some(found)) if known != found && is_fresh => {
-            return Verdict::Lost(0, format!("journal {known} is gone, and {found} in its place holds nothing yet"));
+            return LossFinding::Lost(
+                0,
+                format!("journal {known} is gone, and {found} in its place holds nothing yet"),
+            );
         }
         (Some(known), Some(found)) if known != found => {
-            return Verdict::Other(format!("the journal is {found}, the fold knows {known}"));
+            return LossFinding::Other(format!("the journal is {found}, the fold knows {known}"));
         }
         _ => {}
     }
     if log.low > next {
-        return Verdict::Other(format!("the log begins at {}, the fold ends at {next}", log.low));
+        return LossFinding::Other(format!("the log begins at {}, the fold ends at {next}", log.low));
     }
     if log.high < next {
-        return Verdict::Lost(log.high, format!("the log ends at {} and was read up to {next} before", log.high));
+        return LossFinding::Lost(log.high, format!("the log ends at {} and was read up to {next} before", log.high));
     }
     match (fold.last_event_id, log.at_fold_end) {
         (Some(known), Some(found)) if known != found => {
-            Verdict::Other(format!("offset {} holds another record than before", next - 1))
+            LossFinding::Other(format!("offset {} holds another record than before", next - 1))
         }
-        _ => Verdict::Same,
+        _ => LossFinding::Same,
     }
 }
 
@@ -142,18 +145,18 @@ mod tests {
             (log(1, 10, 10, None), false),
         ];
         for (log, is_fresh) in same {
-            assert_eq!(compare(&fold(10), &log, is_fresh), Verdict::Same, "{log:?}");
+            assert_eq!(compare(&fold(10), &log, is_fresh), LossFinding::Same, "{log:?}");
         }
         for (log, expected) in [
             (log(2, 0, 30, Some(7)), "the fold knows"),
             (log(1, 11, 20, None), "begins at 11"),
             (log(1, 0, 20, Some(8)), "another record"),
         ] {
-            let Verdict::Other(reason) = compare(&fold(10), &log, false) else { panic!("{log:?}") };
+            let LossFinding::Other(reason) = compare(&fold(10), &log, false) else { panic!("{log:?}") };
             assert!(reason.contains(expected), "{reason}");
         }
-        assert!(matches!(compare(&fold(10), &log(2, 0, 1, None), true), Verdict::Lost(0, _)));
-        assert!(matches!(compare(&fold(10), &log(1, 0, 4, None), false), Verdict::Lost(4, _)));
-        assert!(matches!(compare(&fold(10), &log(1, 3, 4, None), false), Verdict::Lost(4, _)));
+        assert!(matches!(compare(&fold(10), &log(2, 0, 1, None), true), LossFinding::Lost(0, _)));
+        assert!(matches!(compare(&fold(10), &log(1, 0, 4, None), false), LossFinding::Lost(4, _)));
+        assert!(matches!(compare(&fold(10), &log(1, 3, 4, None), false), LossFinding::Lost(4, _)));
     }
 }

@@ -1,154 +1,176 @@
 //! Starting in order: keys, module, state, topics, journal, kill switch, venue; then the loop.
 
+pub mod compare;
 pub(crate) mod loss;
 pub mod reseed;
 pub mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use unrip_bus::Producer;
-use unrip_core::{ModuleRef, Timestamp};
-use unrip_service::{Context, RunError, module};
+use unrip_core::ModuleRef;
+use unrip_service::{BusWatch, Context, RunError, module};
 
-use crate::command::doubts::ROUNDS_AT_ONCE_MAX;
 use crate::config::{Config, SignerSection};
 use crate::journal::records::Maker;
-use crate::journal::tail::{self as journal, state, unavailable};
-use crate::journal::watch;
+use crate::journal::writer::JournalWriter;
+use crate::journal::{tail, watch};
 use crate::points;
-use crate::results::follow as results;
-use crate::runtime::executor::Service;
+use crate::results::follow;
+use crate::results::publishers::Publishers;
+use crate::runtime::executor::Executor;
 use crate::runtime::gates::Gates;
+use crate::runtime::membership::Membership;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::retry::{state_error, unavailable};
+use crate::runtime::time::Time;
 use crate::runtime::{INPUTS_WAITING_MAX, Input};
-use crate::signer::{Nep413Signer, Signer, load_seed};
-use crate::start::topics as checks;
+use crate::signer::{Nep413Signer, Signer, Signers, load_seed};
 use crate::store::{Store, Writer};
-use crate::venue::{Desk, Heard, Link, LinkParts};
-use unrip_protocol::clock::ClockSense;
+use crate::venue::{Desk, VenueConnection, VenueEvent, VenueOptions, VenueParts, VenueSide};
 
 /// Runs the executor until it is told to stop.
 ///
 /// # Errors
-/// What it cannot go on without; the exit code says which kind.
+/// What it cannot continue without; the exit code says which kind.
 pub async fn run(config: Config, ctx: Context) -> Result<(), RunError> {
-    let (tell, mut inputs) = mpsc::channel(INPUTS_WAITING_MAX);
-    let (hear, mut heard) = mpsc::channel(INPUTS_WAITING_MAX);
+    let (inputs, mut waiting) = mpsc::channel(INPUTS_WAITING_MAX);
+    let (events, mut heard) = mpsc::channel(INPUTS_WAITING_MAX);
     let started = tokio::select! {
         () = ctx.shutdown.cancelled() => return Ok(()),
-        started = start(config, ctx.clone(), tell, hear) => started,
+        started = start(config, ctx.clone(), inputs, events) => started,
     };
-    let (mut service, ends) = started?;
+    let (mut executor, ends) = started?;
     let folded = ctx.health.condition("journal", "reading the journal to its end");
-    if !service.catch_up(&mut inputs, ends).await? {
+    if !executor.catch_up(&mut waiting, ends).await? {
         return Ok(());
     }
     folded.met();
-    service.group = Some(service.join()?);
-    service.work(&mut inputs, &mut heard).await?;
-    service.stop(&mut inputs, &mut heard).await
+    executor.membership.join()?;
+    executor.work(&mut waiting, &mut heard).await?;
+    executor.stop(&mut waiting, &mut heard).await
 }
 
 async fn start(
     config: Config,
     ctx: Context,
     inputs: mpsc::Sender<Input>,
-    hear: mpsc::Sender<Heard>,
-) -> Result<(Service, Vec<(i32, i64)>), RunError> {
-    config.execute.fail_point.into_iter().for_each(points::arm);
-    let conditions = (ctx.health.condition("module", "loading"), ctx.health.condition("bus", "connecting"));
+    events: mpsc::Sender<VenueEvent>,
+) -> Result<(Executor, Vec<(i32, i64)>), RunError> {
+    if let Some(plan) = config.execute.fail_point {
+        points::arm(plan);
+    }
+    let loading = ctx.health.condition("module", "loading");
     let signers = signers(&config)?;
-    let (module, desk) = load_module(&config)?;
-    conditions.0.met();
-    let (store, writer) = open_store(&config, inputs.clone())?;
+    let (desk, module) = load(&config)?;
+    loading.met();
+    let (store, writer) = open_state(&config, &inputs)?;
 
-    let partitions = checks::check(&config.bus, config.execute.demands()).await?;
-    let begun = journal::begin(&config.bus, &store, &writer, partitions, config.execute.clock_skew_ms_max).await?;
-    results::follow(begun.results, inputs.clone());
-    watch::start(&config.bus, &store, partitions, inputs.clone())?;
+    let broker = BusWatch::start(&config.bus, &ctx.health, &ctx.shutdown);
+    broker.reached_at_start(config.service.start_timeout_ms).await?;
+    let partition_count = topics::check(&config.bus, config.execute.demands()).await?;
+    let skew_ms = config.execute.clock_skew_ms_max;
+    let started = compare::begin(&config.bus, &store, &writer, partition_count, skew_ms).await?;
+    follow::follow(started.results, inputs.clone());
+    watch::start(&config.bus, &store, partition_count, inputs.clone())?;
     let gates = Gates::default();
     gates.follow(&config.bus).await?;
     let producer = Producer::new(&config.bus).map_err(unavailable)?;
-    conditions.1.met();
+    let connection = connect(&config, &ctx, &desk, events).await?;
+    read_journal(&config, started.from, started.journal_id, writer.clone(), inputs.clone());
 
-    let link = Link::open(
-        LinkParts {
-            desk: desk.clone(),
-            endpoints: &config.endpoints,
-            granted_http: &config.module.grants.http,
-            slots: &config.credentials,
-            granted_credentials: &config.module.grants.credential,
-            clock: Arc::clone(&ctx.clock),
-            ids: ctx.ids.clone(),
-            connected: ctx.health.condition("venue", "connecting"),
-            shutdown: CancellationToken::new(),
-        },
-        hear,
-    )
-    .await?;
-
-    let tail = journal::tail(config.bus.clone(), begun.from, begun.journal_id, writer.clone());
-    let failed = inputs.clone();
-    tokio::spawn(async move { failed.send(Input::Failed(tail.await)).await });
-    let maker = Maker {
-        venue: config.service.venue.clone(),
-        source: format!("unrip/execute/{}", config.execute.executor_id),
-        ids: ctx.ids.clone(),
-    };
-    let service = Service {
+    let venue = config.service.venue.clone();
+    let source = format!("unrip/execute/{}", config.execute.executor_id);
+    let maker = Maker { venue: venue.clone(), source, ids: ctx.ids.clone() };
+    let (metrics, clock) = (Metrics::new(&ctx.metrics), Arc::clone(&ctx.clock));
+    let journal = JournalWriter {
+        producer: producer.clone(),
+        store: store.clone(),
+        maker: maker.clone(),
+        executor_id: config.execute.executor_id.clone(),
         incarnation: ctx.ids.uuid_v7(ctx.clock.now()),
-        joined: ctx.health.condition("partitions", "waiting for an assignment"),
-        metrics: Metrics::new(&ctx.metrics),
-        stop_publishers: CancellationToken::new(),
-        slots: BTreeMap::new(),
-        commits: BTreeMap::new(),
-        leaving: Vec::new(),
-        group: None,
-        rejoin: false,
-        partitions,
-        newest_append: Timestamp::default(),
-        clock: ClockSense::new(config.execute.clock_skew_ms_max),
-        began: Instant::now(),
-        limits: config.execute.limits.limits(),
-        rounds: Arc::new(Semaphore::new(ROUNDS_AT_ONCE_MAX)),
-        store,
-        writer,
-        producer,
-        maker,
-        module,
-        desk,
-        link,
+        partition_count,
+        module: module.clone(),
+        clock_skew_ms_max: skew_ms,
+        metrics: metrics.clone(),
+    };
+    let parts = VenueParts { venue: venue.clone(), desk, module, connection, signers, clock: Arc::clone(&clock) };
+    let (bus, section, stop) = (config.bus.clone(), config.execute.clone(), CancellationToken::new());
+    let joined = ctx.health.condition("partitions", "waiting for an assignment");
+    let executor = Executor {
+        limits: section.limits.limits(),
+        time: Time::new(Arc::clone(&clock), skew_ms),
+        venue: VenueSide::new(parts, inputs.clone()),
+        membership: Membership::new(&bus, &venue, &section, joined),
+        publishers: Publishers { bus, producer, store: store.clone(), writer, maker, clock, inputs, section, stop },
+        partitions: BTreeMap::new(),
+        metrics,
         gates,
-        signers: signers.into(),
-        inputs,
+        store,
+        journal,
         config,
         ctx,
     };
-    Ok((service, begun.ends))
+    Ok((executor, started.ends))
 }
 
-fn load_module(config: &Config) -> Result<(ModuleRef, Desk), RunError> {
+fn load(config: &Config) -> Result<(Desk, ModuleRef), RunError> {
     let loaded = tokio::task::block_in_place(|| module::load(&config.module)?.executor())?;
     let module = loaded.module_ref().clone();
     let desk = Desk::start(loaded).map_err(|error| RunError::Software(error.to_string()))?;
-    Ok((module, desk))
+    Ok((desk, module))
 }
 
-fn open_store(config: &Config, inputs: mpsc::Sender<Input>) -> Result<(Store, Writer), RunError> {
-    let store = Store::open(&config.execute.store_options()).map_err(state)?;
+fn open_state(config: &Config, inputs: &mpsc::Sender<Input>) -> Result<(Store, Writer), RunError> {
+    let store = Store::open(&config.execute.store_options()).map_err(state_error)?;
+    let inputs = inputs.clone();
     let writer = Writer::start(store.clone(), move |folded| {
-        // Fails only when the loop has ended: then no one needs to know.
+        // If the loop is gone, so is the executor.
         let _ = inputs.blocking_send(Input::Folded(folded));
     })
     .map_err(|error| RunError::Software(error.to_string()))?;
     Ok((store, writer))
 }
 
-fn signers(config: &Config) -> Result<Vec<Arc<dyn Signer>>, RunError> {
+async fn connect(
+    config: &Config,
+    ctx: &Context,
+    desk: &Desk,
+    events: mpsc::Sender<VenueEvent>,
+) -> Result<VenueConnection, RunError> {
+    let options = VenueOptions {
+        desk: desk.clone(),
+        endpoints: &config.endpoints,
+        granted_http: &config.module.grants.http,
+        slots: &config.credentials,
+        granted_credentials: &config.module.grants.credential,
+        clock: Arc::clone(&ctx.clock),
+        ids: ctx.ids.clone(),
+        connected: ctx.health.condition("venue", "connecting"),
+        shutdown: CancellationToken::new(),
+    };
+    VenueConnection::open(options, events).await
+}
+
+/// Reads the journal in the background until that fails.
+fn read_journal(
+    config: &Config,
+    from: Vec<(String, i32, i64)>,
+    journal_id: Option<unrip_core::Uuid>,
+    writer: Writer,
+    inputs: mpsc::Sender<Input>,
+) {
+    let bus = config.bus.clone();
+    tokio::spawn(async move {
+        let error = tail::tail(bus, from, journal_id, writer).await;
+        let _ = inputs.send(Input::Failed(error)).await;
+    });
+}
+
+fn signers(config: &Config) -> Result<Signers, RunError> {
     let mut signers: Vec<Arc<dyn Signer>> = Vec::new();
     for (key_id, section) in &config.signer {
         let SignerSection::Nep413 { account, recipient, key_file } = section;
@@ -160,5 +182,5 @@ fn signers(config: &Config) -> Result<Vec<Arc<dyn Signer>>, RunError> {
             load_seed(key_file).map_err(|error| RunError::Config(format!("signer.{key_id}.key_file: {error}")))?;
         signers.push(Arc::new(Nep413Signer::new(key_id, account, recipient, &seed)));
     }
-    Ok(signers)
+    Ok(Signers::new(signers))
 }

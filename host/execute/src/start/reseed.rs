@@ -17,9 +17,10 @@ use unrip_service::{Context, Ids, RunError};
 
 use crate::config::Config;
 use crate::journal::records::{Cause, Maker};
-use crate::journal::tail::{Journal, state, unavailable};
 use crate::journal::writer::encode;
-use crate::start::loss::{Log, Verdict, compare};
+use crate::runtime::retry::{state_error, unavailable};
+use crate::start::compare::Journal;
+use crate::start::loss::{Log, LossFinding, compare};
 use crate::start::topics as checks;
 use crate::store::{PartitionView, Store, Writer};
 use unrip_protocol::fold::{Entry, FoldView, MemoryFold, apply};
@@ -81,7 +82,7 @@ pub async fn run(config: Config, ctx: Context, reason: String) -> Result<(), Run
     if reason.split_once(':').is_none_or(|(who, why)| who.trim().is_empty() || why.trim().is_empty()) {
         return Err(RunError::Config("--reseed-journal needs who wants it and why: \"WHO: WHY\"".to_owned()));
     }
-    let store = Store::open(&config.execute.store_options()).map_err(state)?;
+    let store = Store::open(&config.execute.store_options()).map_err(state_error)?;
     let writer = Writer::start(store.clone(), drop).map_err(|error| RunError::Software(error.to_string()))?;
     let partitions = checks::check(&config.bus, config.execute.demands()).await?;
     let executor_id = config.execute.executor_id.clone();
@@ -119,19 +120,19 @@ impl Reseed {
         let is_fresh = journal.is_fresh(&self.bus).await?;
         let (mut done, mut gone) = (Reseeded::default(), Vec::new());
         for (partition, log) in &journal.logs {
-            let fold = self.store.view(*partition).and_then(|view| view.checkpoint()).map_err(state)?;
+            let fold = self.store.view(*partition).and_then(|view| view.checkpoint()).map_err(state_error)?;
             let Some(fold) = fold else { continue };
-            if compare(&fold, log, is_fresh) == Verdict::Same {
+            if compare(&fold, log, is_fresh) == LossFinding::Same {
                 continue;
             }
-            self.store.set_reseeding(Some(&self.reason)).map_err(state)?;
+            self.store.set_reseeding(Some(&self.reason)).map_err(state_error)?;
             self.partition(&producer, *partition, log, &mut done).await?;
             gone.push(*partition);
         }
         for partition in gone {
-            self.writer.forget(partition).map_err(state)?;
+            self.writer.forget(partition).map_err(state_error)?;
         }
-        self.store.set_reseeding(None).map_err(state)?;
+        self.store.set_reseeding(None).map_err(state_error)?;
         tracing::warn!(reason = self.reason, %done, "the journal was re-seeded");
         Ok(done)
     }
@@ -145,7 +146,7 @@ impl Reseed {
     ) -> Result<(), RunError> {
         let known = self.read(partition, log.low, log.high).await?;
         let planned = {
-            let view = self.store.view(partition).map_err(state)?;
+            let view = self.store.view(partition).map_err(state_error)?;
             plan(&view, &known, done)?
         };
         let venues: BTreeSet<String> = planned.iter().map(|one| one.venue.clone()).collect();
@@ -260,7 +261,7 @@ fn plan(view: &PartitionView<'_>, known: &MemoryFold, done: &mut Reseeded) -> Re
         entries.push(entry);
         true
     })
-    .map_err(state)?;
+    .map_err(state_error)?;
     let mut planned = Vec::new();
     for entry in entries {
         let Ok(found) = known.entry(&entry.head.id);
@@ -268,7 +269,7 @@ fn plan(view: &PartitionView<'_>, known: &MemoryFold, done: &mut Reseeded) -> Re
         if is_other {
             done.contradicted += 1;
         } else {
-            plan_one(view, &entry, found.as_ref(), &mut planned).map_err(state)?;
+            plan_one(view, &entry, found.as_ref(), &mut planned).map_err(state_error)?;
         }
     }
     Ok(planned)

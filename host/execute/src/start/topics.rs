@@ -3,18 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use unrip_bus::{Admin, BusConfig, TopicState};
 use unrip_core::topic;
 use unrip_service::RunError;
 
 use crate::config::Demands;
-use crate::journal::tail::unavailable;
+use crate::runtime::retry::{patiently, unavailable};
 use unrip_protocol::partition::FENCE_AGAIN_MS;
 
-/// Pause before the broker is asked again.
-const RETRY: Duration = Duration::from_secs(1);
 /// Beside the longest deadline and two clocks' skew, the journal keeps this much longer, in milliseconds.
 const JOURNAL_MARGIN_MS: i64 = 3 * FENCE_AGAIN_MS;
 /// Replicas that must hold an append where there are several.
@@ -22,7 +19,8 @@ const IN_SYNC_MIN: i64 = 2;
 
 /// A setting that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct TopicProblem {
+    /// The topic.
     pub topic: String,
     /// The setting, in Kafka's words.
     pub setting: &'static str,
@@ -36,7 +34,7 @@ pub struct Fault {
     pub is_refused: bool,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for TopicProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { topic, setting, found, wanted, why, .. } = self;
         write!(f, "topic {topic}: {setting} is {found}, wanted {wanted}: {why}. Cure: ")?;
@@ -81,28 +79,19 @@ pub async fn check(bus: &BusConfig, demands: Demands) -> Result<i32, RunError> {
     Ok(topics.get(topic::JOURNAL).map_or(0, |journal| journal.partitions))
 }
 
-/// A topic as the broker describes it; waits while the broker is away.
-pub(crate) async fn describe(admin: &Admin, name: &str) -> Result<Option<TopicState>, RunError> {
-    loop {
-        match admin.describe(name).await {
-            Ok(found) => return Ok(found),
-            Err(error) if error.is_retriable() => {
-                tracing::warn!(%error, "the broker is away; trying again");
-                tokio::time::sleep(RETRY).await;
-            }
-            Err(error) => return Err(unavailable(error)),
-        }
-    }
+/// A topic as the broker describes it.
+async fn describe(admin: &Admin, name: &str) -> Result<Option<TopicState>, RunError> {
+    patiently("topic settings", || admin.describe(name)).await
 }
 
 /// What differs from what the protocol needs. Settings that the broker does not tell are no faults.
-pub fn faults(topics: &BTreeMap<&str, TopicState>, demands: Demands) -> Vec<Fault> {
+pub fn faults(topics: &BTreeMap<&str, TopicState>, demands: Demands) -> Vec<TopicProblem> {
     let mut found = Vec::new();
     let journal = topics.get(topic::JOURNAL);
     for (name, state) in topics {
         let mut add = |setting, text: &str, wanted: &str, why, is_refused| {
             let (topic, found_text, wanted) = ((*name).to_owned(), text.to_owned(), wanted.to_owned());
-            found.push(Fault { topic, setting, found: found_text, wanted, why, is_refused });
+            found.push(TopicProblem { topic, setting, found: found_text, wanted, why, is_refused });
         };
         let told = |setting: &str| state.settings.get(setting).map(String::as_str);
         let production = demands.production;

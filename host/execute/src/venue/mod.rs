@@ -1,25 +1,29 @@
 //! The venue as the executor meets it: the module at its desk, one websocket, HTTP, and facts asked for again and again.
 
+mod connection;
 mod desk;
 mod facts;
-mod link;
 mod send;
+mod side;
 
+pub use connection::{VenueConnection, VenueOptions};
 pub use desk::Desk;
 pub use facts::Facts;
-pub use link::{Link, LinkParts};
 pub use send::{LastGate, Order, Outcome, Stop};
+pub(crate) use side::{VenueParts, VenueSide};
 
-use unrip_core::CommandId;
+use unrip_core::{CommandId, Timestamp};
 use unrip_engine::executor::Statement;
 
 /// What comes from the venue.
 #[derive(Debug)]
-pub enum Heard {
+pub enum VenueEvent {
     /// The module read these statements from something that came by this connection (none: by HTTP).
     Said {
         /// The websocket connection, if it was one.
         connection_id: Option<String>,
+        /// When the standing question was asked that this answers; `None` for anything else.
+        asked_at: Option<Timestamp>,
         /// What was said.
         statements: Vec<Statement>,
     },

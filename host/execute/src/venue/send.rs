@@ -9,8 +9,8 @@ use unrip_service::net::Message;
 use unrip_service::net::http::HttpError;
 use unrip_service::net::ws::{SendOutcome, Sender};
 
-use super::link::AWAITED_MAX;
-use super::{Awaited, Link};
+use super::connection::AWAITED_MAX;
+use super::{Awaited, VenueConnection};
 use crate::points::{Point, reach};
 use crate::signer::Signer;
 use unrip_protocol::partition::SendEnd;
@@ -23,7 +23,7 @@ pub type LastGate = Box<dyn FnOnce() -> Option<Stop> + Send>;
 pub enum Stop {
     /// `dispatch_by` has passed.
     Late,
-    /// The partition is not ours any more, or the service is stopping, or somebody halted it.
+    /// The partition is not ours any more, or the service is stopping, or it is halted.
     Closed(&'static str),
 }
 
@@ -62,7 +62,7 @@ const NOT_HANDED: Outcome = Outcome { end: SendEnd::NotHanded, answer_lost: fals
 const HANDED: Outcome = Outcome { end: SendEnd::Handed, answer_lost: false };
 const BROKEN: Outcome = Outcome { end: SendEnd::Handed, answer_lost: true };
 
-impl Link {
+impl VenueConnection {
     /// Sends once. Every error before the hand-over is `NotHanded`; everything after it is `Handed`.
     pub async fn send(&self, order: Order) -> Outcome {
         // A frame needs an open socket: without one nothing is even signed.
@@ -71,7 +71,7 @@ impl Link {
         let signed = match order.signer.sign(&order.action.unsigned) {
             Ok(signed) => signed,
             Err(error) => {
-                tracing::error!(command_id = %id, scheme, %error, "not signed");
+                tracing::error!(command_id = %id, scheme, %error, "signing failed; nothing was sent");
                 return Outcome { end: SendEnd::Refused("not_signed"), answer_lost: false };
             }
         };
@@ -108,11 +108,11 @@ impl Link {
         gate: LastGate,
     ) -> Outcome {
         let stopped = Arc::new(Mutex::new(None));
-        let (told, link) = (Arc::clone(&stopped), self.clone());
+        let (told, connection) = (Arc::clone(&stopped), self.clone());
         let awaited = Awaited { connection_id: Some(sender.connection_id().to_owned()), ..awaited };
         let ask = move || {
             reach(Point::GateBefore);
-            let stop = gate().or_else(|| link.await_answer(request_id, awaited));
+            let stop = gate().or_else(|| connection.await_answer(request_id, awaited));
             if stop.is_none() {
                 reach(Point::GateAfter);
             }

@@ -12,8 +12,9 @@ use unrip_core::event::command::ExecuteTrade;
 use unrip_core::event::journal::{JournalEntry, JournalFence, JournalGenesis};
 use unrip_core::{CommandId, Envelope, Payload, Timestamp, Uuid, topic};
 use unrip_execute::config::Demands;
-use unrip_execute::journal::tail::{Begun, begin, tail};
+use unrip_execute::journal::tail::tail;
 use unrip_execute::journal::watch::Watch;
+use unrip_execute::start::compare::{Started, begin};
 use unrip_execute::start::reseed::{Reseed, Reseeded};
 use unrip_execute::start::topics::check;
 use unrip_execute::store::{FoldedRecord, Keeping, LogRecord, Store, StoreError, StoreOptions, Writer};
@@ -110,7 +111,7 @@ impl State {
         Self { _dir: dir, store, writer, told }
     }
 
-    async fn begin(&self, life: &Life) -> Result<Begun, RunError> {
+    async fn begin(&self, life: &Life) -> Result<Started, RunError> {
         let bus = life.bus();
         let begun = begin(&bus, &self.store, &self.writer, PARTITIONS, SKEW_MS);
         tokio::time::timeout(WAIT, begun).await.expect("the comparison takes too long")

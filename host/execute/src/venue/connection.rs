@@ -17,35 +17,35 @@ use unrip_service::net::http::Client;
 use unrip_service::net::ws::{Connection, Event, Options, Sender, Target};
 use unrip_service::{Condition, Ids, RunError};
 
-use super::{Awaited, Desk, Facts, Heard};
+use super::{Awaited, Desk, Facts, VenueEvent};
 
 /// The shortest pause between two askings of a standing question, in milliseconds.
 const QUESTION_EVERY_MS_MIN: u32 = 100;
-/// The longest pause after an asking that was not answered, or not with sense: a fact that is missing holds all up.
+/// Retry interval for a standing question without a usable answer. Short, because commands wait for the fact.
 const QUESTION_RETRY: Duration = Duration::from_millis(1_000);
 /// Answers that are awaited at once; beyond it nothing is sent.
 pub(super) const AWAITED_MAX: usize = 65_536;
 
 /// The way to the venue. Cheap to clone.
 #[derive(Clone)]
-pub struct Link {
+pub struct VenueConnection {
     pub(super) desk: Desk,
     pub(super) client: Client,
     pub(super) sender: watch::Receiver<Option<Sender>>,
     pub(super) request_ids: Arc<AtomicU64>,
     pub(super) awaited: Arc<Mutex<BTreeMap<u64, Awaited>>>,
-    pub(super) heard: mpsc::Sender<Heard>,
+    pub(super) heard: mpsc::Sender<VenueEvent>,
     facts: Facts,
 }
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for VenueConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Link")
+        f.write_str("VenueConnection")
     }
 }
 
-/// What the link is made of.
-pub struct LinkParts<'a> {
+/// What a connection is made of.
+pub struct VenueOptions<'a> {
     /// The module.
     pub desk: Desk,
     /// Named endpoints.
@@ -66,16 +66,16 @@ pub struct LinkParts<'a> {
     pub shutdown: CancellationToken,
 }
 
-impl std::fmt::Debug for LinkParts<'_> {
+impl std::fmt::Debug for VenueOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LinkParts").finish_non_exhaustive()
+        f.debug_struct("VenueOptions").finish_non_exhaustive()
     }
 }
 
-impl Link {
+impl VenueConnection {
     /// Opens the way to the venue: the module says which websocket to keep and what to ask.
-    pub async fn open(parts: LinkParts<'_>, heard: mpsc::Sender<Heard>) -> Result<Self, RunError> {
-        let LinkParts { desk, endpoints, clock, .. } = &parts;
+    pub async fn open(parts: VenueOptions<'_>, heard: mpsc::Sender<VenueEvent>) -> Result<Self, RunError> {
+        let VenueOptions { desk, endpoints, clock, .. } = &parts;
         let credentials = Credentials::new(parts.slots, parts.granted_credentials);
         let client = Client::new(endpoints, parts.granted_http, credentials.clone(), Arc::clone(clock))
             .map_err(|error| RunError::Config(error.to_string()))?;
@@ -89,7 +89,7 @@ impl Link {
         let (set_sender, sender) = watch::channel(None);
         // Request ids start at the process's start time in ms and never repeat within it.
         let first_id = clock.now().millis().max(0) as u64;
-        let link = Self {
+        let connection = Self {
             desk: desk.clone(),
             client,
             sender,
@@ -99,13 +99,13 @@ impl Link {
             facts: Facts::default(),
         };
         match connect {
-            Some(connect) => link.keep_websocket(&parts, &connect, credentials, set_sender)?,
+            Some(connect) => connection.keep_websocket(&parts, &connect, credentials, set_sender)?,
             None => parts.connected.met(),
         }
         for question in questions {
-            tokio::spawn(link.clone().keep_asking(question, Arc::clone(clock), parts.shutdown.clone()));
+            tokio::spawn(connection.clone().keep_asking(question, Arc::clone(clock), parts.shutdown.clone()));
         }
-        Ok(link)
+        Ok(connection)
     }
 
     /// What is known from standing questions.
@@ -150,7 +150,7 @@ impl Link {
 
     fn keep_websocket(
         &self,
-        parts: &LinkParts<'_>,
+        parts: &VenueOptions<'_>,
         connect: &Connect,
         credentials: Credentials,
         set_sender: watch::Sender<Option<Sender>>,
@@ -190,7 +190,7 @@ impl Link {
                     tracing::warn!(connection_id, reason, "venue connection closed");
                     set_sender.send_replace(None);
                     connected.missing(&reason);
-                    if self.heard.send(Heard::Closed { connection_id }).await.is_err() {
+                    if self.heard.send(VenueEvent::Closed { connection_id }).await.is_err() {
                         return;
                     }
                 }
@@ -218,7 +218,7 @@ impl Link {
             match outbound {
                 Outbound::Frame(message) => {
                     if let Err(reason) = sender.send(message).await {
-                        tracing::warn!(reason, "could not greet the venue");
+                        tracing::warn!(reason, "the opening message could not be sent; closing the connection");
                         return false;
                     }
                 }
@@ -228,7 +228,7 @@ impl Link {
         true
     }
 
-    /// Has the module read something and reports what it says. Whether that is of use: an answer or a fact, not chatter.
+    /// Has the module read something and sends its statements to the loop. Whether that is of use: an answer or a fact, not chatter.
     pub(super) async fn read(&self, inbound: Inbound, connection_id: Option<String>) -> bool {
         let statements = match self.desk.ask(move |executor| executor.read(&inbound)).await {
             Some(Ok(statements)) => statements,
@@ -241,7 +241,7 @@ impl Link {
         };
         let of_use = |statement: &Statement| !matches!(statement, Statement::Chatter(_) | Statement::Unrecognised(_));
         let useful = statements.iter().any(of_use);
-        let _ = self.heard.send(Heard::Said { connection_id, statements }).await;
+        let _ = self.heard.send(VenueEvent::Said { connection_id, asked_at: None, statements }).await;
         useful
     }
 
@@ -262,14 +262,10 @@ impl Link {
             };
             match read {
                 Ok(statements) => {
-                    for statement in statements {
-                        match statement {
-                            Statement::Fact((name, value)) => self.facts.set(name, value, asked_at),
-                            other => {
-                                in_vain |= matches!(other, Statement::Unrecognised(_));
-                                tracing::debug!(?other, "a standing question's answer said something else");
-                            }
-                        }
+                    in_vain |= statements.iter().any(|said| matches!(said, Statement::Unrecognised(_)));
+                    let said = VenueEvent::Said { connection_id: None, asked_at: Some(asked_at), statements };
+                    if self.heard.send(said).await.is_err() {
+                        return;
                     }
                 }
                 Err(fault) => {
