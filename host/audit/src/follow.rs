@@ -51,6 +51,7 @@ impl Follower {
     ) -> Result<Option<Self>, RunError> {
         let caught_up = context.health.condition("log", "not read to its end yet");
         let watch = BusWatch::start(bus, &context.health, &context.shutdown);
+        context.health.started();
         if !watch.reached_at_start(start_timeout_ms).await? {
             return Ok(None);
         }

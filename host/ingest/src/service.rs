@@ -91,6 +91,7 @@ impl Service {
     async fn go(mut self, mut inputs: mpsc::Receiver<Input>) -> Result<(), RunError> {
         let shutdown = self.context.shutdown.clone();
         self.connected.missing("connecting");
+        self.context.health.started();
         self.start().await?;
         loop {
             self.settle().await?;

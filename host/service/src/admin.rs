@@ -147,6 +147,7 @@ mod tests {
         let (health, metrics) = (Health::new(), Registry::new());
         metrics.counter("unrip_frames_total", "Frames.").inc();
         let bus = health.condition("bus", "connection refused");
+        health.started();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let address =
             serve(any, Some(&file), health, metrics, Pages::default(), CancellationToken::new()).await.unwrap();

@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
+/// The condition that the service has named all others.
+const START: &str = "start";
+
 /// The conditions of one service. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Health {
     conditions: Arc<Mutex<BTreeMap<&'static str, State>>>,
 }
@@ -44,10 +47,23 @@ pub struct Missing {
     pub detail: String,
 }
 
+impl Default for Health {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Health {
-    /// No conditions yet: not ready until the role has named its own and met them.
+    /// Not ready until [`Health::started`] and every other condition is met.
     pub fn new() -> Self {
-        Self::default()
+        let health = Self { conditions: Arc::default() };
+        health.set(START, false, "the service is starting");
+        health
+    }
+
+    /// Every condition of the service is named. Before that it would look ready whenever the conditions so far are met.
+    pub fn started(&self) {
+        self.conditions.lock().unwrap_or_else(PoisonError::into_inner).remove(START);
     }
 
     /// Adds a condition that is not met yet.
@@ -105,17 +121,34 @@ impl Condition {
 mod tests {
     use super::*;
 
+    fn missing(health: &Health) -> Vec<&'static str> {
+        health.readiness().missing.iter().map(|missing| missing.name).collect()
+    }
+
     #[test]
     fn is_ready_when_every_named_condition_is_met() {
         let health = Health::new();
-        assert!(!health.readiness().ready, "no condition is named yet");
         let module = health.condition("module", "not loaded");
         let bus = health.condition("bus", "not reached");
+        health.started();
         module.met();
         assert_eq!(health.readiness().missing, vec![Missing { name: "bus", detail: "not reached".into() }]);
         bus.met();
         assert!(health.readiness().ready);
         bus.missing("connection refused");
         assert!(!health.readiness().ready);
+    }
+
+    #[test]
+    fn is_not_ready_while_conditions_may_still_be_named() {
+        let health = Health::new();
+        assert_eq!(missing(&health), ["start"], "no condition is named yet");
+        health.condition("module", "not loaded").met();
+        assert_eq!(missing(&health), ["start"], "the bus is not named yet");
+        let bus = health.condition("bus", "not reached");
+        health.started();
+        assert_eq!(missing(&health), ["bus"]);
+        bus.met();
+        assert!(health.readiness().ready);
     }
 }

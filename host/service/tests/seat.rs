@@ -129,6 +129,7 @@ async fn a_grant_of_what_is_not_configured_is_refused_before_anything_is_loaded(
 async fn an_answer_names_the_code_that_made_it() {
     let context = context();
     let seat = start::<Reactor>("reactor", expected("fixture", &["swap_demand"]), &context).await.unwrap();
+    context.health.started();
     assert!(context.health.readiness().ready);
     let answer = seat.ask(|reactor| reactor.strategy().to_owned()).await.unwrap();
     assert_eq!((&*answer.value, &*answer.module.name), ("fixed-spread", "fixture/react"));

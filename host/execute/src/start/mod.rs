@@ -45,6 +45,7 @@ pub async fn run(config: Config, ctx: Context) -> Result<(), RunError> {
     };
     let (mut executor, ends) = started?;
     let folded = ctx.health.condition("journal", "reading the journal to its end");
+    ctx.health.started();
     if !executor.catch_up(&mut waiting, ends).await? {
         return Ok(());
     }

@@ -62,6 +62,8 @@ impl<S: Stage> Flow<S> {
         if watch.reached_at_start(setup.start_timeout_ms).await? {
             topics::wait(&setup, &watch, context).await?;
         }
+        let reading = Reading::new(&context.health);
+        context.health.started();
         let consumer = membership::join(&setup).map_err(|error| RunError::Config(error.to_string()))?;
         let give_up = CancellationToken::new();
         let (shutdown, expired) = (context.shutdown.clone(), give_up.clone());
@@ -85,7 +87,7 @@ impl<S: Stage> Flow<S> {
             finished: BTreeMap::new(),
             commit_at: None,
             holds: Holds::default(),
-            reading: Reading::new(&context.health),
+            reading,
             give_up,
             _give_up: AbortOnDropHandle::new(drain),
         })

@@ -70,6 +70,7 @@ mod tests {
     fn names_what_stops_until_it_flows_again() {
         let health = Health::new();
         let mut reading = Reading::new(&health);
+        health.started();
         assert!(health.readiness().ready);
         reading.stopped(("t".into(), 1), "codec");
         reading.denied("access");

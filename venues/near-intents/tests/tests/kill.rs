@@ -112,7 +112,7 @@ impl Run {
             self.until("the last results", |tally| tally.open() == 0).await;
             timeout(QUIET, self.until("more", |_| false)).await.ok();
             let now = ends_of(&self.stack).await;
-            if now == ends {
+            if now == ends && self.tally.open() == 0 {
                 break;
             }
             ends = now;
