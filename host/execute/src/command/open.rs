@@ -27,7 +27,6 @@ pub(crate) struct OpenCommand {
 /// A prepared action.
 #[derive(Clone, Debug)]
 pub(crate) struct Claimed {
-    /// The action.
     pub(crate) action: Action,
     /// SHA-256 of its bytes, lower-case hex: what statements about it name.
     pub(crate) digest: String,

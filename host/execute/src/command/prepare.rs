@@ -21,8 +21,10 @@ pub(crate) enum Prepared {
     Action(Action, ModuleRef),
     /// Not now; ask again.
     NotYet,
-    /// Never.
-    Never { code: &'static str, reason: String },
+    Never {
+        code: &'static str,
+        reason: String,
+    },
 }
 
 impl Prepared {

@@ -19,7 +19,6 @@ use unrip_protocol::partition::Partition;
 
 /// One partition.
 pub(crate) struct PartitionState {
-    /// Its number.
     pub(crate) number: i32,
     /// The protocol.
     pub(crate) core: Partition,

@@ -20,7 +20,6 @@ const IN_SYNC_MIN: i64 = 2;
 /// A setting that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicProblem {
-    /// The topic.
     pub topic: String,
     /// The setting, in Kafka's words.
     pub setting: &'static str,
