@@ -1,11 +1,15 @@
 //! Batches: what fails together is tried alone, and only what fails alone twice is given up.
 
 use crate::fault::{Fault, FaultKind, Rejection};
+use crate::size::HostBytes;
 
 /// Records of one call. More gains nothing: the call itself is a small part of the cost.
 const RECORDS_MAX: u64 = 64;
 /// Milliseconds that one call of many records may take: the longest that a loop in one record holds up the others.
 const CALL_MS_MAX: u64 = 2_000;
+/// Bytes of results after which a batch ends early. With the results of one more call (`output_bytes_max`) this bounds what
+/// the host holds of a batch, however many records it has.
+const RESULT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How often a record is tried alone.
 const ATTEMPTS_ALONE: usize = 2;
 
@@ -17,27 +21,38 @@ pub(crate) fn size(call_ms_max: u64) -> usize {
     (CALL_MS_MAX / call_ms_max.max(1)).clamp(1, RECORDS_MAX) as usize
 }
 
-/// One outcome per input. An error means that the module cannot be called any more.
-pub(crate) fn run<I, O>(
+/// One outcome per input, in order, of the first inputs: all of them, or fewer where their results are large. An error means
+/// that the module cannot be called any more.
+pub(crate) fn run<I, O: HostBytes>(
     inputs: &[I],
     size: usize,
     mut call: impl FnMut(&[I]) -> Result<Vec<Outcome<O>>, Fault>,
 ) -> Result<Vec<Outcome<O>>, Fault> {
-    let mut outcomes = Vec::with_capacity(inputs.len());
+    let (mut outcomes, mut bytes) = (Vec::with_capacity(inputs.len()), 0);
     for batch in inputs.chunks(size.max(1)) {
-        match call(batch) {
-            Ok(together) => outcomes.extend(together),
-            Err(fault) if fault.kind == FaultKind::Rebuild => return Err(fault),
-            Err(fault) => {
-                // A batch of one has been tried alone already.
-                let tried = usize::from(batch.len() == 1);
-                for input in batch.chunks(1) {
-                    outcomes.push(alone(input, ATTEMPTS_ALONE - tried, fault.clone(), &mut call)?);
-                }
-            }
+        let results = one_batch(batch, &mut call)?;
+        bytes += results.iter().flatten().map(HostBytes::host_bytes).sum::<usize>();
+        outcomes.extend(results);
+        if bytes >= RESULT_BYTES_MAX {
+            break;
         }
     }
     Ok(outcomes)
+}
+
+fn one_batch<I, O>(
+    batch: &[I],
+    call: &mut impl FnMut(&[I]) -> Result<Vec<Outcome<O>>, Fault>,
+) -> Result<Vec<Outcome<O>>, Fault> {
+    match call(batch) {
+        Ok(together) => Ok(together),
+        Err(fault) if fault.kind == FaultKind::Rebuild => Err(fault),
+        Err(fault) => {
+            // A batch of one has been tried alone already.
+            let attempts = ATTEMPTS_ALONE - usize::from(batch.len() == 1);
+            batch.chunks(1).map(|input| alone(input, attempts, fault.clone(), call)).collect()
+        }
+    }
 }
 
 fn alone<I, O>(
@@ -70,6 +85,12 @@ mod tests {
     use super::*;
 
     const TRAP: FaultKind = FaultKind::Trap;
+
+    impl HostBytes for u32 {
+        fn host_bytes(&self) -> usize {
+            *self as usize
+        }
+    }
 
     /// Doubles numbers; `fails` says how many more times a number makes its call trap.
     fn doubled(
@@ -111,13 +132,22 @@ mod tests {
     #[test]
     fn an_instance_that_cannot_be_made_ends_it() {
         let gone = || Fault::new(FaultKind::Rebuild, "gone");
-        assert_eq!(run(&[1, 2], 2, |_: &[i32]| Err::<Vec<Outcome<i32>>, _>(gone())), Err(gone()));
+        assert_eq!(run(&[1, 2], 2, |_: &[u32]| Err::<Vec<Outcome<u32>>, _>(gone())), Err(gone()));
         let mut calls = 0;
-        let later = run(&[1, 2], 2, |_: &[i32]| {
+        let later = run(&[1, 2], 2, |_: &[u32]| {
             calls += 1;
-            Err::<Vec<Outcome<i32>>, _>(if calls == 1 { Fault::new(TRAP, "") } else { gone() })
+            Err::<Vec<Outcome<u32>>, _>(if calls == 1 { Fault::new(TRAP, "") } else { gone() })
         });
         assert_eq!(later, Err(gone()));
+    }
+
+    #[test]
+    fn a_batch_with_large_results_ends_after_the_call_that_made_them() {
+        let quarter = u32::try_from(RESULT_BYTES_MAX / 8).unwrap();
+        let (result, calls) = doubled(&[quarter; 10], 2, Vec::new());
+        assert_eq!((result.unwrap().len(), calls), (4, vec![2, 2]), "twice two results of a quarter each");
+        let (result, _) = doubled(&[quarter * 40, 1], 1, Vec::new());
+        assert_eq!(result.unwrap().len(), 1, "at least one");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) fn of_call(error: &wasmtime::Error, host: &Host) -> Fault {
             (FaultKind::Output, "returned or logged more than module.limits.output_bytes_max".to_owned())
         }
         // No trap: what it returned is not of the type (a string that is no UTF-8, a pointer outside its memory).
-        None => (FaultKind::Output, cause),
+        None => (FaultKind::Invalid, cause),
     };
     Fault::new(kind, bounded(&format!("{what}{}", frames(error))))
 }

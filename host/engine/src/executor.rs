@@ -6,6 +6,7 @@ use wasmtime::component::Instance;
 
 use crate::host::Host;
 use crate::instance::Slot;
+use crate::limits::check_entries;
 use crate::v0_1::{self, bindings::executor as bindings};
 use crate::{Engine, Fault, FaultKind, Grants, Limits, LoadError, Module, Reason, World};
 
@@ -48,6 +49,7 @@ impl Executor {
     pub fn standing_questions(&mut self) -> Result<Vec<StandingQuestion>, Fault> {
         self.call(
             |module, store| module.unrip_executor_executor().call_standing_questions(store),
+            Vec::len,
             |grants, questions| questions.iter().try_for_each(|question| grants.check_request(&question.query.request)),
         )
     }
@@ -56,6 +58,7 @@ impl Executor {
     pub fn connection(&mut self) -> Result<Option<Connect>, Fault> {
         self.call(
             |module, store| module.unrip_executor_executor().call_connection(store),
+            |_| 1,
             |grants, connect| {
                 connect.iter().try_for_each(|connect| grants.check_connect(&connect.endpoint, &connect.headers))
             },
@@ -66,6 +69,7 @@ impl Executor {
     pub fn on_open(&mut self, first_request_id: u64) -> Result<Vec<Outbound>, Fault> {
         self.call(
             |module, store| module.unrip_executor_executor().call_on_open(store, first_request_id),
+            Vec::len,
             |grants, outbounds| outbounds.iter().try_for_each(|outbound| check_outbound(grants, outbound)),
         )
     }
@@ -80,6 +84,7 @@ impl Executor {
         let now = v0_1::time_out(now);
         self.call(
             |module, store| module.unrip_executor_executor().call_prepare(store, command, facts, now),
+            |prepared| prepared.as_ref().map_or(0, |action| action.reserves.len()),
             |grants, prepared| prepared.as_ref().map_or(Ok(()), |action| check_action(grants, action)),
         )
     }
@@ -94,6 +99,7 @@ impl Executor {
     ) -> Result<Result<Outbound, Reason>, Fault> {
         self.call(
             |module, store| module.unrip_executor_executor().call_encode(store, command, action, signature, request_id),
+            |_| 1,
             |grants, encoded| encoded.as_ref().map_or(Ok(()), |outbound| check_outbound(grants, outbound)),
         )
     }
@@ -102,6 +108,7 @@ impl Executor {
     pub fn read(&mut self, inbound: &Inbound) -> Result<Vec<Statement>, Fault> {
         self.call(
             |module, store| module.unrip_executor_executor().call_read(store, inbound),
+            Vec::len,
             |_, statements| match statements.is_empty() {
                 true => Err(Fault::new(FaultKind::Count, "read gave no statement")),
                 false => Ok(()),
@@ -120,6 +127,7 @@ impl Executor {
         let now = v0_1::time_out(now);
         self.call(
             |module, store| module.unrip_executor_executor().call_resolve(store, command, action, last_answer, now),
+            |_| 1,
             |grants, resolution| match resolution {
                 Resolution::Ask(query) => grants.check_request(&query.request),
                 Resolution::Final(_) | Resolution::WaitUntil(_) => Ok(()),
@@ -131,10 +139,14 @@ impl Executor {
     fn call<R>(
         &mut self,
         export: impl FnOnce(&bindings::Module, &mut Store<Host>) -> wasmtime::Result<R>,
+        entries: impl FnOnce(&R) -> usize,
         check: impl FnOnce(&Grants, &R) -> Result<(), Fault>,
     ) -> Result<R, Fault> {
         let result = self.slot.call(1, export)?;
-        check(self.slot.grants(), &result).inspect_err(|fault| self.slot.discard(fault))?;
+        let max = self.slot.limits().entries_per_answer_max;
+        check_entries("entries in one answer", entries(&result), "module.limits.entries_per_answer_max", max)
+            .and_then(|()| check(self.slot.grants(), &result))
+            .inspect_err(|fault| self.slot.discard(fault))?;
         Ok(result)
     }
 }

@@ -14,8 +14,12 @@ pub enum FaultKind {
     Memory,
     /// It recursed deeper than `stack_bytes_max`.
     Stack,
-    /// It returned more than `output_bytes_max`, or something that makes no sense (an amount that is none).
+    /// It returned or logged more bytes than `output_bytes_max`.
     Output,
+    /// It returned more entries than its limits allow: events, commands, effects, records or headers.
+    Excess,
+    /// It returned something without meaning: text that is not UTF-8, a malformed amount, an empty id.
+    Invalid,
     /// It returned another number of results than there were inputs.
     Count,
     /// It asked for an endpoint, credential or signing scheme that it was not granted.
@@ -33,6 +37,8 @@ impl FaultKind {
             Self::Memory => "module_memory",
             Self::Stack => "module_stack",
             Self::Output => "module_output",
+            Self::Excess => "module_excess",
+            Self::Invalid => "module_invalid",
             Self::Count => "module_count",
             Self::NotGranted => "module_not_granted",
             Self::Rebuild => "module_rebuild",
@@ -40,7 +46,7 @@ impl FaultKind {
     }
 }
 
-/// A failed call: the instance is gone and the next call has a new one.
+/// A failed call. The next call has a new instance, unless only the results for single inputs were unusable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// What kind of failure.
@@ -63,7 +69,7 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// The faults of an instance since they were last taken: how often each kind came, and the first text of each. Its size
+/// The faults of a worker since they were last taken: how often each kind came, and the first text of each. Its size
 /// does not depend on how often a module fails.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FaultCounts {
@@ -107,7 +113,7 @@ pub enum Rejection {
         /// For people.
         text: String,
     },
-    /// The module failed twice on this input alone: to the dead letters.
+    /// The module failed twice on this input alone, or its result cannot be used: to the dead letters.
     Fault(Fault),
 }
 

@@ -1,8 +1,12 @@
 //! What a module may use: at load what it says that it needs, at each call what it asks for.
 
 use crate::fault::{Fault, FaultKind};
+use crate::limits::check_entries;
 use crate::module::{Capability, Module};
 use crate::{Grants, Header, HeaderValue, HttpRequest, LoadError};
+
+/// Headers that one request or handshake may have.
+const HEADERS_MAX: usize = 64;
 
 impl Grants {
     /// Refuses a module that needs what is not granted.
@@ -34,17 +38,22 @@ impl Grants {
 
     pub(crate) fn check_connect(&self, endpoint: &str, headers: &[Header]) -> Result<(), Fault> {
         allow(&self.websocket, endpoint, "websocket")?;
-        headers.iter().try_for_each(|header| self.check_header(header))
+        self.check_headers(headers)
     }
 
     pub(crate) fn check_request(&self, request: &HttpRequest) -> Result<(), Fault> {
         allow(&self.http, &request.endpoint, "http")?;
-        request.headers.iter().try_for_each(|header| self.check_header(header))?;
+        self.check_headers(&request.headers)?;
         request.mac.as_ref().map_or(Ok(()), |mac| allow(&self.credential, &mac.credential, "credential"))
     }
 
     pub(crate) fn check_scheme(&self, scheme: &str) -> Result<(), Fault> {
         allow(&self.signing, scheme, "signing")
+    }
+
+    fn check_headers(&self, headers: &[Header]) -> Result<(), Fault> {
+        check_entries("headers of one request", headers.len(), "the most", HEADERS_MAX)?;
+        headers.iter().try_for_each(|header| self.check_header(header))
     }
 
     fn check_header(&self, header: &Header) -> Result<(), Fault> {
@@ -101,5 +110,17 @@ mod tests {
         assert!(grants.check_request(&elsewhere).unwrap_err().text.contains("module.grants.http"));
         assert!(grants.check_connect("rpc", &[]).is_err(), "HTTP to an endpoint is no websocket to it");
         assert!(grants.check_scheme("nep413").is_err());
+    }
+
+    #[test]
+    fn a_request_has_a_bounded_number_of_headers() {
+        let grants = Grants { http: vec!["rpc".into()], websocket: vec!["ws".into()], ..Grants::default() };
+        let header = Header { name: "a".into(), value: HeaderValue::Plain(String::new()) };
+        let headers = |count| vec![header.clone(); count];
+        let request = |count| HttpRequest { headers: headers(count), ..request(HeaderValue::Plain(String::new())) };
+        grants.check_request(&request(HEADERS_MAX)).unwrap();
+        grants.check_connect("ws", &headers(HEADERS_MAX)).unwrap();
+        let (asked, opened) = (grants.check_request(&request(65)), grants.check_connect("ws", &headers(65)));
+        assert_eq!((asked.unwrap_err().kind, opened.unwrap_err().kind), (FaultKind::Excess, FaultKind::Excess));
     }
 }

@@ -6,6 +6,7 @@ use wasmtime::component::Instance;
 
 use crate::host::Host;
 use crate::instance::Slot;
+use crate::limits::check_entries;
 use crate::v0_1::{self, bindings::ingestor as bindings};
 use crate::{Engine, Fault, FaultKind, Grants, Limits, LoadError, Module, World};
 
@@ -50,11 +51,22 @@ impl Ingestor {
         let now = v0_1::time_out(now);
         let effects =
             self.slot.call(1, |module, store| module.unrip_ingestor_ingestor().call_handle(store, event, now))?;
-        check_frame(event, &effects)
+        check_sizes(&effects, self.slot.limits())
+            .and_then(|()| check_frame(event, &effects))
             .and_then(|()| effects.iter().try_for_each(|effect| check_grant(self.slot.grants(), effect)))
             .inspect_err(|fault| self.slot.discard(fault))?;
         Ok(effects)
     }
+}
+
+fn check_sizes(effects: &[Effect], limits: &Limits) -> Result<(), Fault> {
+    let (effects_max, records_max) = (limits.effects_per_event_max, limits.records_per_frame_max);
+    check_entries("effects on one event", effects.len(), "module.limits.effects_per_event_max", effects_max)?;
+    let emitted = effects.iter().map(|effect| match effect {
+        Effect::Emit(records) => records.len(),
+        _ => 0,
+    });
+    check_entries("records of one frame", emitted.sum(), "module.limits.records_per_frame_max", records_max)
 }
 
 /// A received frame is recorded, known, or not understood, and nothing else.

@@ -6,8 +6,9 @@ use unrip_core::{ModuleRef, content};
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
+use crate::batch::Outcome;
 use crate::error::LoadError;
-use crate::fault::{Fatal, Fault, FaultCounts, FaultKind};
+use crate::fault::{Fatal, Fault, FaultCounts, FaultKind, Rejection};
 use crate::host::Host;
 use crate::module::{Module, World};
 use crate::v0_1::bindings::shared::Shared;
@@ -44,7 +45,7 @@ impl<B> Live<B> {
             Ok((exports, instance)) => Ok(Self { store, exports, instance }),
             Err(error) => {
                 let found = classify::of_call(&error, store.data());
-                let kind = if found.kind == FaultKind::Output { FaultKind::Rebuild } else { found.kind };
+                let kind = if found.kind == FaultKind::Invalid { FaultKind::Rebuild } else { found.kind };
                 let text =
                     if kind == FaultKind::Rebuild { classify::bounded(&format!("{error:#}")) } else { found.text };
                 Err(Fault::new(kind, text))
@@ -179,6 +180,15 @@ impl<B> Slot<B> {
     pub(crate) fn discard(&mut self, fault: &Fault) {
         self.faults.note(fault);
         self.live = None;
+    }
+
+    /// Counts the inputs whose results broke the contract although the call succeeded: the instance stays.
+    pub(crate) fn note_faults<O>(&mut self, outcomes: &[Outcome<O>]) {
+        for outcome in outcomes {
+            if let Err(Rejection::Fault(fault)) = outcome {
+                self.faults.note(fault);
+            }
+        }
     }
 
     /// The end of a worker whose instance cannot be made any more.

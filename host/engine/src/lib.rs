@@ -22,6 +22,7 @@ mod load;
 mod module;
 pub mod normalizer;
 pub mod reactor;
+mod size;
 mod v0_1;
 
 pub use engine::Engine;

@@ -5,11 +5,16 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::error::LoadError;
+use crate::fault::{Fault, FaultKind};
 
 /// Smallest and largest wasm stack in bytes: less cannot run a parser, more does not fit a thread of 2 MiB.
 const STACK_BYTES: std::ops::RangeInclusive<u64> = 64 * 1024..=1024 * 1024;
 
-/// How much one call of a module may use.
+/// What a limit on the entries of an answer can be set to.
+const ENTRIES: std::ops::RangeInclusive<u64> = 1..=65_536;
+
+/// `[module.limits]`: how much one call of a module may use. What exceeds a limit is a fault of the module: the record in
+/// hand becomes a dead letter whose reason is the fault's kind, and the records beside it are unharmed (`wit/README.md`, "Limits").
 #[derive(Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -21,6 +26,17 @@ pub struct Limits {
     pub stack_bytes_max: u64,
     /// Bytes that one call may hand to the host: results, and each log line.
     pub output_bytes_max: u64,
+    /// Canonical events that a normalizer may make of one raw record. A venue that sends whole lists in one frame needs
+    /// as many as a list has entries.
+    pub events_per_record_max: usize,
+    /// Commands and declines that a strategy may answer one event with.
+    pub commands_per_event_max: usize,
+    /// Effects that an ingestor may ask for on one event: sends, requests, timers, connections.
+    pub effects_per_event_max: usize,
+    /// Raw records that an ingestor may make of one frame or response; each holds the whole frame.
+    pub records_per_frame_max: usize,
+    /// Entries of a list that an executor answers: statements, standing questions, messages on open, reserves.
+    pub entries_per_answer_max: usize,
 }
 
 impl Default for Limits {
@@ -31,6 +47,12 @@ impl Default for Limits {
             call_ms_max: 500,
             stack_bytes_max: 512 * 1024,
             output_bytes_max: 8 * 1024 * 1024,
+            // An entry of a few bytes becomes a record of a thousand: bytes alone would not bound what the host makes of them.
+            events_per_record_max: 1_000,
+            commands_per_event_max: 16,
+            effects_per_event_max: 64,
+            records_per_frame_max: 64,
+            entries_per_answer_max: 1_000,
         }
     }
 }
@@ -38,25 +60,37 @@ impl Default for Limits {
 impl Limits {
     /// Refuses limits under which nothing could run or the host itself would suffer.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
-        let wrong = |key: &str, reason: String| Err(LoadError::Limits { key: format!("module.limits.{key}"), reason });
-        if !STACK_BYTES.contains(&self.stack_bytes_max) {
-            let (least, most) = STACK_BYTES.into_inner();
-            return wrong(
-                "stack_bytes_max",
-                format!("{} is not between {least} and {most} bytes", self.stack_bytes_max),
-            );
-        }
-        for (key, value) in [
-            ("memory_bytes_max", self.memory_bytes_max),
-            ("call_ms_max", self.call_ms_max),
-            ("output_bytes_max", self.output_bytes_max),
+        let any = 1..=u64::MAX;
+        let entries = |count: usize| count as u64;
+        for (key, value, range) in [
+            ("stack_bytes_max", self.stack_bytes_max, &STACK_BYTES),
+            ("memory_bytes_max", self.memory_bytes_max, &any),
+            ("call_ms_max", self.call_ms_max, &any),
+            ("output_bytes_max", self.output_bytes_max, &any),
+            ("events_per_record_max", entries(self.events_per_record_max), &ENTRIES),
+            ("commands_per_event_max", entries(self.commands_per_event_max), &ENTRIES),
+            ("effects_per_event_max", entries(self.effects_per_event_max), &ENTRIES),
+            ("records_per_frame_max", entries(self.records_per_frame_max), &ENTRIES),
+            ("entries_per_answer_max", entries(self.entries_per_answer_max), &ENTRIES),
         ] {
-            if value == 0 {
-                return wrong(key, "is 0; nothing could run".to_owned());
+            if !range.contains(&value) {
+                let (key, least, most) = (format!("module.limits.{key}"), range.start(), range.end());
+                return Err(LoadError::Limits {
+                    key,
+                    reason: format!("is {value}, must be between {least} and {most}"),
+                });
             }
         }
         Ok(())
     }
+}
+
+/// The fault of an answer with more entries than `limit` allows. Checked before anything is made of them.
+pub(crate) fn check_entries(what: &str, count: usize, limit: &str, max: usize) -> Result<(), Fault> {
+    if count <= max {
+        return Ok(());
+    }
+    Err(Fault::new(FaultKind::Excess, format!("returned {count} {what}, {limit} is {max}")))
 }
 
 /// What the operator lets a module use, by name. What is not here does not exist for the module.

@@ -7,6 +7,7 @@ use wasmtime::component::Instance;
 use crate::batch::{self, Outcome};
 use crate::host::Host;
 use crate::instance::Slot;
+use crate::limits::check_entries;
 use crate::v0_1::bindings::normalizer as bindings;
 use crate::v0_1::{self, bindings::normalizer::exports::unrip::normalizer::normalizer as wit};
 use crate::{Capability, Engine, Fatal, Fault, Grants, Limits, LoadError, Module, Rejection, World};
@@ -71,6 +72,9 @@ impl Normalizer {
     }
 
     /// One result per record, in order. A record on which the module fails twice alone is a [`Rejection::Fault`].
+    ///
+    /// Where results are large there are fewer than records, and at least one: the caller writes what there is and comes
+    /// again with the rest, so that no batch outgrows the host's memory.
     pub fn normalize(&mut self, records: &[RawInput]) -> Result<Vec<Result<Vec<CanonicalEvent>, Rejection>>, Fatal> {
         let size = batch::size(self.slot.limits().call_ms_max);
         let slot = &mut self.slot;
@@ -83,7 +87,10 @@ fn call(slot: &mut Slot<bindings::Module>, records: &[RawInput]) -> Result<Vec<O
     let results =
         slot.call(records.len(), |module, store| module.unrip_normalizer_normalizer().call_normalize(store, &given))?;
     batch::check_count(results.len(), records.len()).inspect_err(|fault| slot.discard(fault))?;
-    Ok(results.into_iter().map(outcome_in).collect())
+    let max = slot.limits().events_per_record_max;
+    let outcomes: Vec<_> = results.into_iter().map(|result| outcome_in(result, max)).collect();
+    slot.note_faults(&outcomes);
+    Ok(outcomes)
 }
 
 fn record_out(record: &RawInput) -> wit::RawRecord {
@@ -98,7 +105,9 @@ fn record_out(record: &RawInput) -> wit::RawRecord {
     }
 }
 
-fn outcome_in(result: Result<Vec<wit::Event>, wit::Rejection>) -> Outcome<Vec<CanonicalEvent>> {
+fn outcome_in(result: Result<Vec<wit::Event>, wit::Rejection>, max: usize) -> Outcome<Vec<CanonicalEvent>> {
     let events = result.map_err(v0_1::rejection_in)?;
+    check_entries("events for one record", events.len(), "module.limits.events_per_record_max", max)
+        .map_err(Rejection::Fault)?;
     events.into_iter().map(v0_1::event::event_in).collect::<Result<_, _>>().map_err(Rejection::Fault)
 }

@@ -9,6 +9,7 @@ use wasmtime::component::Instance;
 use crate::batch::{self, Outcome};
 use crate::host::Host;
 use crate::instance::Slot;
+use crate::limits::check_entries;
 use crate::v0_1::bindings::reactor as bindings;
 use crate::v0_1::{self, bindings::reactor::exports::unrip::reactor::reactor as wit};
 use crate::{Capability, Engine, Fatal, Fault, FaultKind, Grants, Limits, LoadError, Module, Rejection, World};
@@ -123,7 +124,7 @@ impl Reactor {
     }
 
     /// One result per input, in order. An input on which the module fails twice alone is a [`Rejection::Fault`]
-    /// and leaves no trace in its state.
+    /// and leaves no trace in its state. As for a normalizer, there are fewer results than inputs where they are large.
     pub fn react(&mut self, inputs: &[Input]) -> Result<Vec<Result<Vec<Decision>, Rejection>>, Fatal> {
         let size = batch::size(self.slot.limits().call_ms_max);
         batch::run(inputs, size, |inputs| self.call(inputs)).map_err(|fault| self.slot.fatal(fault))
@@ -153,7 +154,11 @@ impl Reactor {
         if self.state.is_some() {
             self.state = Some(self.snapshot()?);
         }
-        Ok(inputs.iter().zip(results).map(|(input, result)| outcome_in(input, result)).collect())
+        let max = self.slot.limits().commands_per_event_max;
+        let outcomes: Vec<_> =
+            inputs.iter().zip(results).map(|(input, result)| outcome_in(input, result, max)).collect();
+        self.slot.note_faults(&outcomes);
+        Ok(outcomes)
     }
 
     /// An instance made anew gets the state that the last good call left.
@@ -178,12 +183,14 @@ fn input_out(input: &Input) -> wit::Input {
     }
 }
 
-fn outcome_in(input: &Input, result: Result<Vec<wit::Decision>, wit::Rejection>) -> Outcome<Vec<Decision>> {
+fn outcome_in(input: &Input, result: Result<Vec<wit::Decision>, wit::Rejection>, max: usize) -> Outcome<Vec<Decision>> {
     let decisions = result.map_err(v0_1::rejection_in)?;
+    check_entries("decisions on one event", decisions.len(), "module.limits.commands_per_event_max", max)
+        .map_err(Rejection::Fault)?;
     let decisions: Vec<_> =
         decisions.into_iter().map(v0_1::command::decision_in).collect::<Result<_, _>>().map_err(Rejection::Fault)?;
     if input.reference && decisions.iter().any(|decision| matches!(decision, Decision::Command(_))) {
-        return Err(Rejection::Fault(v0_1::nonsense("a record read as reference caused a command")));
+        return Err(Rejection::Fault(v0_1::invalid("a record read as reference caused a command")));
     }
     Ok(decisions)
 }

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_without_account_reference_or_sound_time_is_nonsense() {
+    fn a_command_without_account_reference_or_sound_time_is_invalid() {
         for wrong in [
             wit_reactor::Command { account: String::new(), ..command() },
             wit_reactor::Command { venue_ref: String::new(), ..command() },

@@ -3,7 +3,7 @@
 use unrip_core::event::canonical as core;
 
 use super::bindings::shared::unrip::types::canonical as wit;
-use super::{amount_in, attributes_in, attributes_out, filled, nonsense};
+use super::{amount_in, attributes_in, attributes_out, filled, invalid};
 use crate::CanonicalEvent;
 use crate::fault::Fault;
 
@@ -30,7 +30,7 @@ fn demand_in(event: wit::SwapDemand) -> Result<core::SwapDemand, Fault> {
     let amounts = (amount("amount-in", event.amount_in)?, amount("amount-out", event.amount_out)?);
     if amounts.0.is_some() == amounts.1.is_some() {
         let given = if amounts.0.is_some() { "both amounts" } else { "no amount" };
-        return Err(nonsense(format!("a swap demand has {given}; exactly one must be given")));
+        return Err(invalid(format!("a swap demand has {given}; exactly one must be given")));
     }
     let asset_in = filled("asset-in", event.asset_in)?;
     let asset_out = filled("asset-out", event.asset_out)?;
@@ -174,7 +174,7 @@ mod tests {
             demand(None, Some("-1")),
             demand(Some(""), None),
         ] {
-            assert_eq!(demand_in(wrong).unwrap_err().kind, FaultKind::Output);
+            assert_eq!(demand_in(wrong).unwrap_err().kind, FaultKind::Invalid);
         }
         assert!(demand_in(wit::SwapDemand { asset_in: String::new(), ..demand(Some("1"), None) }).is_err());
     }

@@ -19,9 +19,9 @@ const CODE_BYTES_MAX: usize = 64;
 /// The last microsecond of the year 9999: RFC 3339 has no later one.
 const TIME_MAX: u64 = 253_402_300_799_999_999;
 
-/// A fault that is no failure of the call: what came back makes no sense.
-pub(crate) fn nonsense(text: impl AsRef<str>) -> Fault {
-    Fault::new(FaultKind::Output, bounded(text.as_ref()))
+/// The fault of a call that succeeded and returned something without meaning.
+pub(crate) fn invalid(text: impl AsRef<str>) -> Fault {
+    Fault::new(FaultKind::Invalid, bounded(text.as_ref()))
 }
 
 pub(crate) fn time_out(at: Timestamp) -> u64 {
@@ -30,22 +30,22 @@ pub(crate) fn time_out(at: Timestamp) -> u64 {
 
 pub(crate) fn time_in(field: &str, micros: u64) -> Result<Timestamp, Fault> {
     let fits = i64::try_from(micros).ok().filter(|_| micros <= TIME_MAX);
-    fits.map(Timestamp::from_micros).ok_or_else(|| nonsense(format!("{field} is {micros} us, after the year 9999")))
+    fits.map(Timestamp::from_micros).ok_or_else(|| invalid(format!("{field} is {micros} us, after the year 9999")))
 }
 
 pub(crate) fn amount_in(field: &str, text: &str) -> Result<Amount, Fault> {
-    text.parse().map_err(|error| nonsense(format!("{field}: {error}")))
+    text.parse().map_err(|error| invalid(format!("{field}: {error}")))
 }
 
 pub(crate) fn filled(field: &str, text: String) -> Result<String, Fault> {
-    if text.is_empty() { Err(nonsense(format!("{field} is empty"))) } else { Ok(text) }
+    if text.is_empty() { Err(invalid(format!("{field} is empty"))) } else { Ok(text) }
 }
 
 pub(crate) fn attributes_in(pairs: Vec<common::Attribute>) -> Result<BTreeMap<String, String>, Fault> {
     let mut attributes = BTreeMap::new();
     for (name, value) in pairs {
         if attributes.contains_key(&name) {
-            return Err(nonsense(format!("attribute `{name}` is given twice")));
+            return Err(invalid(format!("attribute `{name}` is given twice")));
         }
         attributes.insert(name, value);
     }
@@ -102,9 +102,9 @@ mod tests {
     }
 
     #[test]
-    fn a_time_beyond_rfc_3339_is_nonsense() {
+    fn a_time_beyond_rfc_3339_is_invalid() {
         assert!(time_in("deadline", TIME_MAX).is_ok());
-        assert_eq!(time_in("deadline", TIME_MAX + 1).unwrap_err().kind, FaultKind::Output);
+        assert_eq!(time_in("deadline", TIME_MAX + 1).unwrap_err().kind, FaultKind::Invalid);
         assert!(time_in("deadline", u64::MAX).is_err());
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use unrip_engine::normalizer::{CanonicalEvent, Normalizer};
-use unrip_engine::{FaultKind, Limits, Rejection};
+use unrip_engine::{FaultKind, Instance as _, Limits, Rejection};
 
 use crate::fixtures::{normalizer, raw};
 
@@ -15,12 +15,16 @@ fn worker() -> Normalizer {
     normalizer(&tight(), json!({})).unwrap()
 }
 
-/// The fault of a record alone, after which the same worker goes on.
+/// The fault of a record alone, after which the same worker continues.
 fn fault_of(bytes: &str) -> (FaultKind, String) {
     let mut worker = worker();
     let outcome = worker.normalize(&[raw(bytes)]).unwrap().pop().unwrap();
     let Err(Rejection::Fault(fault)) = outcome else { panic!("{bytes}: {outcome:?}") };
-    assert_eq!(calls(&mut worker), 1, "{bytes}: the instance is not new");
+    // A call that succeeded with an answer that cannot be used leaves its instance as it is.
+    let instance_calls = if bytes == "swarm" { 2 } else { 1 };
+    assert_eq!(calls(&mut worker), instance_calls, "{bytes}");
+    let counted: Vec<_> = worker.take_faults().iter().map(|(kind, ..)| kind).collect();
+    assert_eq!(counted, [fault.kind], "{bytes}: not counted");
     (fault.kind, fault.text)
 }
 
@@ -41,7 +45,8 @@ fn each_overrun_is_told_by_its_kind() {
         ("flood", FaultKind::Output, "output_bytes_max"),
         ("flood-list", FaultKind::Output, "output_bytes_max"),
         ("log-flood", FaultKind::Output, "output_bytes_max"),
-        ("text", FaultKind::Output, "utf-8"),
+        ("text", FaultKind::Invalid, "utf-8"),
+        ("swarm", FaultKind::Excess, "1001 events for one record, module.limits.events_per_record_max is 1000"),
         ("few", FaultKind::Count, "0 results for 1"),
         ("many", FaultKind::Count, "2 results for 1"),
     ] {
@@ -88,9 +93,19 @@ fn results_that_make_no_sense_are_faults_of_their_record() {
     let outcomes = worker.normalize(&[raw("amount"), raw("amounts"), raw("ok")]).unwrap();
     for (outcome, says) in outcomes.iter().zip(["1.5", "both amounts"]) {
         let Err(Rejection::Fault(fault)) = outcome else { panic!("{outcome:?}") };
-        assert!(fault.kind == FaultKind::Output && fault.text.contains(says), "{fault}");
+        assert!(fault.kind == FaultKind::Invalid && fault.text.contains(says), "{fault}");
     }
     assert!(outcomes[2].is_ok());
+}
+
+#[test]
+fn as_many_events_as_the_limit_says_are_taken() {
+    let outcomes = normalizer(&Limits::default(), json!({})).unwrap().normalize(&[raw("thousand")]).unwrap();
+    assert_eq!(outcomes[0].as_ref().map(Vec::len), Ok(1_000));
+    let few = Limits { events_per_record_max: 999, ..Limits::default() };
+    let outcomes = normalizer(&few, json!({})).unwrap().normalize(&[raw("thousand"), raw("two")]).unwrap();
+    assert!(matches!(&outcomes[0], Err(Rejection::Fault(fault)) if fault.kind == FaultKind::Excess), "{outcomes:?}");
+    assert_eq!(outcomes[1].as_ref().map(Vec::len), Ok(2), "the record beside it is unharmed");
 }
 
 #[test]

@@ -158,6 +158,8 @@ fn limits_under_which_nothing_runs_are_refused() {
         (Limits { memory_bytes_max: 0, ..Limits::default() }, "memory_bytes_max"),
         (Limits { call_ms_max: 0, ..Limits::default() }, "call_ms_max"),
         (Limits { stack_bytes_max: 1, ..Limits::default() }, "stack_bytes_max"),
+        (Limits { events_per_record_max: 0, ..Limits::default() }, "events_per_record_max"),
+        (Limits { effects_per_event_max: 65_537, ..Limits::default() }, "effects_per_event_max"),
         (Limits { stack_bytes_max: 128 * 1024, ..Limits::default() }, "stack_bytes_max"),
     ] {
         let error = normalizer(&wrong, json!({})).err().unwrap();

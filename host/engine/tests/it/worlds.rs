@@ -109,8 +109,15 @@ fn a_strategys_state_outlives_a_trap_without_the_event_that_trapped() {
 fn a_reference_causes_no_command_and_a_strategy_has_a_plain_name() {
     let reference = Input { reference: true, ..demand("q", 0) };
     let outcomes = reactor(json!({})).unwrap().react(&[reference]).unwrap();
-    assert!(matches!(&outcomes[0], Err(Rejection::Fault(fault)) if fault.kind == FaultKind::Output), "{outcomes:?}");
+    assert!(matches!(&outcomes[0], Err(Rejection::Fault(fault)) if fault.kind == FaultKind::Invalid), "{outcomes:?}");
     assert!(matches!(reactor(json!({"odd": 1})), Err(LoadError::Description { .. })));
+}
+
+#[test]
+fn a_strategy_that_answers_one_event_with_a_flood_loses_that_event_alone() {
+    let outcomes = reactor(json!({})).unwrap().react(&[demand("swarm", 0), demand("q", 1)]).unwrap();
+    assert!(matches!(&outcomes[0], Err(Rejection::Fault(fault)) if fault.kind == FaultKind::Excess), "{outcomes:?}");
+    assert!(outcomes[1].is_ok(), "{outcomes:?}");
 }
 
 fn frame(text: &str) -> Event {
@@ -133,6 +140,8 @@ fn an_ingestor_that_fails_begins_anew() {
     for (text, kind) in [
         ("trap", FaultKind::Trap),
         ("twice", FaultKind::Count),
+        ("effects", FaultKind::Excess),
+        ("records", FaultKind::Excess),
         ("endpoint", FaultKind::NotGranted),
         ("slot", FaultKind::NotGranted),
     ] {
@@ -207,13 +216,15 @@ fn an_executor_that_asks_for_what_it_was_not_granted_gets_nothing_signed_or_sent
     let signature = Signature { public_key: Vec::new(), signature: Vec::new() };
     let endpoint = command("endpoint");
     assert_eq!(executor.prepare(&command("scheme"), &[], NOW).unwrap_err().kind, FaultKind::NotGranted);
-    assert_eq!(executor.prepare(&command("reserve"), &[], NOW).unwrap_err().kind, FaultKind::Output);
+    assert_eq!(executor.prepare(&command("reserve"), &[], NOW).unwrap_err().kind, FaultKind::Invalid);
     assert_eq!(executor.prepare(&command("trap"), &[], NOW).unwrap_err().kind, FaultKind::Trap);
     assert_eq!(executor.encode(&endpoint, &action, &signature, 1).unwrap_err().kind, FaultKind::NotGranted);
     let late = NOW.plus_millis(60_000);
     assert_eq!(executor.resolve(&endpoint, &action, None, late).unwrap_err().kind, FaultKind::NotGranted);
     let nothing = Inbound::Frame(Message::Text("nothing".into()));
     assert_eq!(executor.read(&nothing).unwrap_err().kind, FaultKind::Count);
+    let swarm = Inbound::Frame(Message::Text("swarm".into()));
+    assert_eq!(executor.read(&swarm).unwrap_err().kind, FaultKind::Excess);
     assert!(matches!(executor.prepare(&command("never"), &[], NOW).unwrap(), Err(Refusal::Never(_))));
     assert!(executor.encode(&command("long"), &action, &signature, 1).unwrap().is_err());
 }

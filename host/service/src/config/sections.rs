@@ -110,7 +110,7 @@ pub struct ModuleSection {
     pub digest: Option<String>,
     /// Where compiled modules are kept between starts.
     pub cache_dir: Option<ConfigPath>,
-    /// Bounds on memory, time, stack and output.
+    /// Bounds on memory, time, stack, and the size and number of outputs.
     #[serde(default)]
     pub limits: Limits,
     /// What the component may use.

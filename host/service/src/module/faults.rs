@@ -46,7 +46,7 @@ impl FaultReport {
         match self.kinds.entry(kind) {
             Entry::Occupied(mut logged) => logged.get_mut().unlogged += count,
             Entry::Vacant(first) => {
-                tracing::warn!(module, kind = kind.code(), text, "module failed; its instance is replaced");
+                tracing::warn!(module, kind = kind.code(), text, "a call of the module failed");
                 first.insert(Logged { at: Instant::now(), unlogged: count.saturating_sub(1) });
             }
         }
@@ -60,7 +60,7 @@ impl FaultReport {
     fn log_counts(&mut self, module: &str, is_due: impl Fn(&Logged) -> bool, now: Instant) {
         for (kind, logged) in &mut self.kinds {
             if logged.unlogged > 0 && is_due(logged) {
-                tracing::warn!(module, kind = kind.code(), count = logged.unlogged, "module failed again");
+                tracing::warn!(module, kind = kind.code(), count = logged.unlogged, "calls of the module failed again");
                 *logged = Logged { at: now, unlogged: 0 };
             }
         }

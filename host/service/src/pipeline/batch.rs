@@ -29,8 +29,14 @@ enum Kept<C> {
     Step(Step),
 }
 
-/// What the module said about the inputs of a batch.
-type Said<O> = (std::vec::IntoIter<Result<O, Rejection>>, Option<Arc<ModuleRef>>);
+/// What the module said about the inputs of a batch, and what it has not been asked yet.
+struct Said<I, O> {
+    results: std::vec::IntoIter<Result<O, Rejection>>,
+    /// The code that said it.
+    module: Option<Arc<ModuleRef>>,
+    /// Inputs without a result: what the earlier ones led to is written first.
+    rest: Vec<I>,
+}
 
 impl<S: Stage> Flow<S> {
     pub(super) async fn batch(&mut self, mut records: Vec<Record>) -> Result<(), RunError> {
@@ -58,18 +64,21 @@ impl<S: Stage> Flow<S> {
                 Read::Dead { code, text } => Kept::Step(Step::dead(code, text)),
             });
         }
-        let mut said = self.ask(inputs).await?;
-        let mut held = BTreeMap::new();
+        let mut said = Said { results: Vec::new().into_iter(), module: None, rest: inputs };
+        let (mut held, mut ended) = (BTreeMap::new(), Ok(()));
         let mut given = Vec::with_capacity(records.len());
         for (record, kept) in records.iter().zip(kept) {
-            // Also the result of a record that is not reached.
-            let result = matches!(kept, Kept::Input(..)).then(|| said.0.next()).flatten();
             let partition = place(record);
             // Order within a partition: nothing passes the record that it waits for.
-            if held.contains_key(&partition) {
-                continue;
-            }
-            let (step, observed_at) = self.step(record, kept, result, said.1.as_ref())?;
+            let is_held = held.contains_key(&partition);
+            let (step, observed_at) = match self.step(record, kept, &mut said, is_held).await {
+                Ok(Some(step)) => step,
+                Ok(None) => continue,
+                Err(error) => {
+                    ended = Err(error);
+                    break;
+                }
+            };
             let Some((outputs, dead)) = self.decide(record, &partition, step, started) else {
                 held.insert(partition, record.offset);
                 continue;
@@ -85,38 +94,53 @@ impl<S: Stage> Flow<S> {
             given.push(Given { record, observed_at, outputs, letter });
         }
         self.settle(given).await?;
+        ended?;
         self.wait_at(held).await;
         Ok(())
     }
 
-    async fn ask(&mut self, inputs: Vec<S::Input>) -> Result<Said<S::Output>, RunError> {
-        if inputs.is_empty() {
-            return Ok((Vec::new().into_iter(), None));
-        }
-        let count = inputs.len();
-        let Answer { inputs, results, module } = self.stage.call(inputs).await?;
-        if results.len() != count {
-            return Err(RunError::Software(format!("{} results for {count} records", results.len())));
-        }
-        self.judge.look(&mut self.stage, inputs, &results).await?;
-        Ok((results.into_iter(), Some(module)))
-    }
-
-    fn step(
-        &self,
+    /// What a record leads to; none if its partition is held.
+    async fn step(
+        &mut self,
         record: &Record,
         kept: Kept<S::Cause>,
-        result: Option<Result<S::Output, Rejection>>,
-        module: Option<&Arc<ModuleRef>>,
-    ) -> Result<(Step, Option<Timestamp>), RunError> {
-        match (kept, result, module) {
-            (Kept::Step(step), _, _) => Ok((step, None)),
-            (Kept::Input(cause, at), Some(Ok(output)), Some(module)) => {
-                Ok((self.stage.write(record, cause, output, module), Some(at)))
-            }
-            (Kept::Input(_, at), Some(Err(rejection)), _) => Ok((Step::from(rejection), Some(at))),
-            (Kept::Input(..), _, _) => Err(RunError::Software("a record without a result".to_owned())),
+        said: &mut Said<S::Input, S::Output>,
+        is_held: bool,
+    ) -> Result<Option<(Step, Option<Timestamp>)>, RunError> {
+        let (cause, at) = match kept {
+            Kept::Step(step) => return Ok((!is_held).then_some((step, None))),
+            Kept::Input(cause, at) => (cause, at),
+        };
+        // Taken also for a record that is held: each result belongs to its own input.
+        let (result, module) = self.result(said).await?;
+        Ok((!is_held).then(|| match result {
+            Ok(output) => (self.stage.write(record, cause, output, &module), Some(at)),
+            Err(rejection) => (Step::from(rejection), Some(at)),
+        }))
+    }
+
+    /// The result for the next input. The module is asked about the rest only when what it said before was handed over, which
+    /// bounds what the service holds of a batch.
+    async fn result(
+        &mut self,
+        said: &mut Said<S::Input, S::Output>,
+    ) -> Result<(Result<S::Output, Rejection>, Arc<ModuleRef>), RunError> {
+        if said.results.len() == 0 {
+            *said = self.ask(std::mem::take(&mut said.rest)).await?;
         }
+        let without = || RunError::Software("a record without a result".to_owned());
+        said.results.next().zip(said.module.clone()).ok_or_else(without)
+    }
+
+    async fn ask(&mut self, inputs: Vec<S::Input>) -> Result<Said<S::Input, S::Output>, RunError> {
+        let count = inputs.len();
+        let Answer { mut inputs, results, module } = self.stage.call(inputs).await?;
+        if inputs.len() != count || !(1..=count).contains(&results.len()) {
+            return Err(RunError::Software(format!("{} results for {count} records", results.len())));
+        }
+        let rest = inputs.split_off(results.len());
+        self.judge.look(&mut self.stage, inputs, &results).await?;
+        Ok(Said { results: results.into_iter(), module: Some(module), rest })
     }
 
     /// What to write for a record; none if its partition is held at it.

@@ -24,7 +24,8 @@ pub trait Stage: Send + 'static {
     /// What the module is given for a record, or what becomes of it without the module.
     fn read(&self, record: &Record) -> Read<Self::Cause, Self::Input>;
 
-    /// Calls the module: one result per input, in order.
+    /// Calls the module: one result per input, in order, for the first inputs. Where results are large these may be fewer
+    /// than all, and at least one; the loop writes what they lead to and calls again with the rest.
     ///
     /// # Errors
     /// The module cannot be called any more.
@@ -42,7 +43,7 @@ pub trait Stage: Send + 'static {
 pub struct Answer<I, O> {
     /// The inputs, given back.
     pub inputs: Vec<I>,
-    /// One per input, in order.
+    /// One per input, in order, for the first inputs.
     pub results: Vec<Result<O, Rejection>>,
     /// The code that answered.
     pub module: Arc<ModuleRef>,

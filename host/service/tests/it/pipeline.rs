@@ -56,7 +56,10 @@ impl Stage for Echo {
     }
 
     async fn call(&mut self, inputs: Vec<String>) -> Result<Answer<String, Vec<String>>, RunError> {
-        let results = inputs.iter().map(|text| self.result(text)).collect();
+        // A large result ends the answer: the rest is asked again.
+        let large = inputs.iter().position(|text| text.starts_with("large"));
+        let results =
+            inputs.iter().take(large.map_or(inputs.len(), |at| at + 1)).map(|text| self.result(text)).collect();
         let text = || "echo".to_owned();
         let module = ModuleRef { name: text(), version: text(), digest: text(), wit: text(), config_digest: text() };
         Ok(Answer { inputs, results, module: Arc::new(module) })
@@ -319,6 +322,31 @@ async fn writes_more_than_the_host_may_hold_at_once() {
     let outputs = read(&bench.bus, &bench.output, 25).await;
     assert_eq!(outputs.iter().filter(|record| record.value.len() == 1 << 20).count(), 24);
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asks_the_module_about_the_rest_once_large_results_are_handed_over() {
+    let mut bench = Bench::shared().await;
+    bench.options.commit_interval_ms = 60_000;
+    bench.feed(&["a", "large1", "bad", "thrice", "large2", "b", "large3"]).await;
+    let running = bench.run();
+    assert_eq!(texts(&bench.outputs(6).await), ["a", "large1", "thrice", "large2", "b", "large3"]);
+    let calls = bench.calls.lock().unwrap().clone();
+    assert_eq!((calls["a"], calls["large1"], calls["bad"], calls["thrice"]), (1, 1, 1, 3), "{calls:?}");
+    running.stop().await;
+
+    // What was handed over before the module broke is committed on the way out.
+    bench.feed(&["large4"]).await;
+    let running = bench.run();
+    bench.outputs(7).await;
+    bench.broken.store(true, Ordering::Relaxed);
+    bench.feed(&["c"]).await;
+    let ended = soon("end", running.task).await.unwrap();
+    assert!(matches!(&ended, Err(RunError::Module(text)) if text.contains("that it took before")), "{ended:?}");
+    bench.broken.store(false, Ordering::Relaxed);
+    let again = bench.run();
+    assert_eq!(texts(&bench.outputs(8).await)[7..], ["c"]);
+    again.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
