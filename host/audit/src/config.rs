@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use unrip_bus::BusConfig;
 use unrip_service::RoleConfig;
-use unrip_service::config::ServiceSection;
+use unrip_service::config::{AnyVenue, ServiceSection};
 
 use crate::ledger::{GRACE_MS, HISTORY_COMMANDS_MAX};
 
@@ -12,7 +12,7 @@ use crate::ledger::{GRACE_MS, HISTORY_COMMANDS_MAX};
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What every service has. The audit reads all venues, whatever `venue` says.
-    pub service: ServiceSection,
+    pub service: ServiceSection<AnyVenue>,
     pub bus: BusConfig,
     /// Bounds.
     #[serde(default)]
@@ -36,7 +36,9 @@ impl Default for AuditSection {
 }
 
 impl RoleConfig for Config {
-    fn service(&self) -> &ServiceSection {
+    type Venue = AnyVenue;
+
+    fn service(&self) -> &ServiceSection<AnyVenue> {
         &self.service
     }
 

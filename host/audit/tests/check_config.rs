@@ -77,7 +77,10 @@ fn what_is_wrong_is_named_and_never_shown() {
     let unquoted = format!("[service]\nvenue = \"*\"\n[bus]\nbrokers = \"b:1\"\nproperties = {{ a = {SECRET} }}\n");
     refused(&check(&folder(&unquoted), &[], &[]), &["audit.toml: `bus.properties.a`", "integer, expected a string"]);
     let venue = [("UNRIP_SERVICE_VENUE", OsStr::new("my_venue"))];
-    refused(&check(&good(), &venue, &[]), &["`service.venue`", "`my_venue` is not a venue's name"]);
+    refused(
+        &check(&good(), &venue, &[]),
+        &["UNRIP_SERVICE_VENUE", "`service.venue`", "its text is not a venue's name: use lower-case letters"],
+    );
     let section = "[service]\nvenue = \"*\"\n[bus]\nbrokers = \"b:1\"\n[nonsense]\n";
     refused(&check(&folder(section), &[], &[]), &["`nonsense`: unknown field"]);
     refused(&check(&good(), &[], &["--config", "other.toml"]), &["--config", "cannot be used multiple times"]);

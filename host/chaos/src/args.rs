@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use unrip_core::VenueId;
 use unrip_dev::args::{BrokerKind, EndpointArg, parse_endpoint, parse_rate};
 use unrip_operate::values::parse_time;
 
@@ -58,7 +59,7 @@ pub struct ChaosArgs {
     pub brokers: Option<String>,
     /// The venue to run, as its folder under `venues/` is named; needed only where there are several.
     #[arg(long)]
-    pub venue: Option<String>,
+    pub venue: Option<VenueId>,
     /// Put another server in the place of one of the fake venue's; without the fake venue's own websocket there is no
     /// ledger to judge by.
     #[arg(long = "venue-endpoint", value_name = "VENUE.NAME=URL", value_parser = parse_endpoint)]

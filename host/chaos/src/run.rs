@@ -101,7 +101,7 @@ fn fresh_seed() -> u64 {
 }
 
 async fn prepare(args: &ChaosArgs, workspace: &Workspace, say: &Say) -> Result<Stack, Error> {
-    let venue = Venue::choose(&workspace.root, args.venue.as_deref())?;
+    let venue = Venue::choose(&workspace.root, args.venue.as_ref())?;
     let (shape, accounts) = setup::shape(args, venue);
     let dir = make_dir(args.dir.as_deref(), workspace)?;
     let asked = setup::dev_args(args, &dir, &shape, &accounts)?;

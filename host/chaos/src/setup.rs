@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use toml::{Table, Value};
+use unrip_core::VenueId;
 use unrip_core::event::command::execution_key;
 use unrip_core::partition::partition_for;
 
@@ -65,8 +66,8 @@ pub fn dev_args(args: &ChaosArgs, dir: &Path, shape: &Shape, accounts: &[String]
     let fake_venue = dir.join("fake-settings.toml");
     let settings = shape.venues.iter().map(|venue| venue.dev.chaos.fake.to_string()).collect::<String>();
     std::fs::write(&fake_venue, settings).map_err(Error::file(format!("cannot write {}", fake_venue.display())))?;
-    let venues: Vec<String> = shape.venues.iter().map(|venue| venue.name.clone()).collect();
-    let name = venues.join("");
+    let venues: Vec<VenueId> = shape.venues.iter().map(|venue| venue.name.clone()).collect();
+    let name = venues.iter().map(VenueId::as_str).collect::<String>();
     let of_venue = shape.venues.iter().flat_map(|venue| venue.dev.chaos.set.iter().cloned());
     let session = format!("execute.execute.session_timeout_ms={SESSION_MS}");
     let own = accounts.iter().zip(2..).flat_map(|(account, number)| {
@@ -139,7 +140,7 @@ fn more_accounts(args: &ChaosArgs, venue: &Venue) -> Vec<String> {
     let account =
         settings.and_then(|settings| settings.get("module")?.get("config")?.get("account")).and_then(Value::as_str);
     let Some(first) = account else { return Vec::new() };
-    let place = |account: &str| partition_for(execution_key(&venue.name, account).as_bytes(), args.partitions);
+    let place = |account: &str| partition_for(execution_key(venue.name.as_str(), account).as_bytes(), args.partitions);
     let mut taken = vec![place(first)];
     let mut accounts = Vec::new();
     for number in 2..ACCOUNTS_TRIED_MAX {

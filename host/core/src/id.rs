@@ -63,6 +63,18 @@ impl CommandId {
     const MILLIS_MASK: u64 = 0xffff_ffff_ffff;
 
     /// The id of the command that `strategy` makes as output `index` of the event `causation_id`.
+    ///
+    /// ```
+    /// use unrip_core::{CommandId, Timestamp, Uuid};
+    ///
+    /// let (seen, cause) = (Timestamp::from_millis(1_795_341_600_123), Uuid::from_u128(7));
+    /// let id = |index| CommandId::new(seen, "my-venue/my-account", cause, "my-strategy", index);
+    /// assert_eq!(id(0), id(0), "the same cause gives the same id, in a replay too");
+    /// assert_ne!(id(0), id(1));
+    /// assert_eq!(id(0).time(), seen);
+    /// assert!(id(0).matches_key("my-venue/my-account"));
+    /// assert_eq!(id(0).to_string().parse::<CommandId>().ok(), Some(id(0)));
+    /// ```
     pub fn new(observed_at: Timestamp, execution_key: &str, causation_id: Uuid, strategy: &str, index: u32) -> Self {
         let millis = (observed_at.millis().max(0) as u64) & Self::MILLIS_MASK;
         let cause = sha256_lines(&[&causation_id.to_string(), strategy, &index.to_string()]);

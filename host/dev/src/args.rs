@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use unrip_core::VenueId;
+use unrip_core::names::InvalidName;
 use unrip_operate::error::EXIT_CODES;
 use unrip_operate::values::parse_time;
 
@@ -62,7 +64,7 @@ pub struct DevArgs {
     pub executors: u32,
     /// A venue to run, as its folder under `venues/` is named; may be repeated. All venues if absent.
     #[arg(long = "venue", value_name = "VENUE")]
-    pub venues: Vec<String>,
+    pub venues: Vec<VenueId>,
     /// Use another server in place of one of the fake venue's.
     #[arg(long = "venue-endpoint", value_name = "VENUE.NAME=URL", value_parser = parse_endpoint)]
     pub endpoints: Vec<EndpointArg>,
@@ -91,7 +93,7 @@ pub enum BrokerKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FakeVenueArg {
     /// For this venue's only.
-    pub venue: Option<String>,
+    pub venue: Option<VenueId>,
     /// TOML.
     pub file: PathBuf,
 }
@@ -101,11 +103,9 @@ pub struct FakeVenueArg {
 /// # Errors
 /// The file has no name.
 pub fn parse_fake_venue(text: &str) -> Result<FakeVenueArg, String> {
-    // A path with `=` in it is not mistaken for a venue: venues have no `/` in their names.
-    let (venue, file) = match text.split_once('=') {
-        Some((venue, file)) if !venue.is_empty() && !venue.contains('/') => (Some(venue.to_owned()), file),
-        _ => (None, text),
-    };
+    // A path with `=` in it is not mistaken for a venue: venues have no `/` and no `.` in their names.
+    let of_venue = text.split_once('=').and_then(|(venue, file)| Some((venue.parse().ok()?, file)));
+    let (venue, file) = of_venue.map_or((None, text), |(venue, file)| (Some(venue), file));
     if file.is_empty() { Err("write [VENUE=]FILE".to_owned()) } else { Ok(FakeVenueArg { venue, file: file.into() }) }
 }
 
@@ -113,7 +113,7 @@ pub fn parse_fake_venue(text: &str) -> Result<FakeVenueArg, String> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointArg {
     /// The venue.
-    pub venue: String,
+    pub venue: VenueId,
     /// The endpoint's name.
     pub name: String,
     /// Where it is.
@@ -128,8 +128,9 @@ pub fn parse_endpoint(text: &str) -> Result<EndpointArg, String> {
     let parsed =
         text.split_once('=').and_then(|(place, url)| place.split_once('.').map(|(venue, name)| (venue, name, url)));
     match parsed {
-        Some((venue, name, url)) if !venue.is_empty() && !name.is_empty() && url.contains("://") => {
-            Ok(EndpointArg { venue: venue.to_owned(), name: name.to_owned(), url: url.to_owned() })
+        Some((venue, name, url)) if !name.is_empty() && url.contains("://") => {
+            let venue = venue.parse().map_err(|error: InvalidName| error.to_string())?;
+            Ok(EndpointArg { venue, name: name.to_owned(), url: url.to_owned() })
         }
         _ => Err("write VENUE.NAME=URL, for example a-venue.ws=ws://127.0.0.1:7000/ws".to_owned()),
     }
@@ -144,4 +145,29 @@ pub fn parse_rate(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|rate| (0.0..=10_000.0).contains(rate))
         .ok_or_else(|| "a number from 0 to 10000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_venue_before_a_file_or_an_endpoint_is_one_that_can_be() {
+        let plain = parse_fake_venue("fast.toml").unwrap();
+        assert_eq!((plain.venue, plain.file), (None, "fast.toml".into()));
+        let one = parse_fake_venue("a-venue=fast.toml").unwrap();
+        assert_eq!((one.venue.unwrap().as_str(), one.file), ("a-venue", "fast.toml".into()));
+        for path in ["dir/a=b.toml", "a.b=c"] {
+            let whole = parse_fake_venue(path).unwrap();
+            assert_eq!((whole.venue, whole.file), (None, path.into()));
+        }
+        assert!(parse_fake_venue("").is_err() && parse_fake_venue("a-venue=").is_err());
+
+        let endpoint = parse_endpoint("a-venue.ws=ws://127.0.0.1:7000/ws").unwrap();
+        assert_eq!((endpoint.venue.as_str(), endpoint.name.as_str()), ("a-venue", "ws"));
+        assert!(parse_endpoint("a_venue.ws=ws://127.0.0.1:7000/ws").unwrap_err().contains("not a venue's name"));
+        for wrong in ["ws=ws://h", "a-venue.=ws://h", ".ws=ws://h", "a-venue.ws=h"] {
+            assert!(parse_endpoint(wrong).is_err(), "{wrong}");
+        }
+    }
 }

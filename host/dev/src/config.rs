@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use unrip_core::VenueId;
+use unrip_core::names::ALL_VENUES;
 use unrip_operate::error::Error;
 use unrip_operate::venue::{Role, Venue};
 
@@ -43,7 +45,7 @@ pub fn role_of(name: &str) -> &str {
 }
 
 /// The processes of a venue's role, `<role>-<venue>` the first.
-fn names_of(role: &str, venue: &str, wiring: &Wiring) -> Vec<String> {
+fn names_of(role: &str, venue: &VenueId, wiring: &Wiring) -> Vec<String> {
     let copies = wiring.copies.get(role).copied().unwrap_or(1).max(1);
     let name = |number| if number == 1 { format!("{role}-{venue}") } else { format!("{role}-{venue}-{number}") };
     (1..=copies).map(name).collect()
@@ -67,12 +69,7 @@ pub fn services(planned: &[Planned<'_>], wiring: &Wiring) -> Result<BTreeMap<Str
             }
         }
     }
-    // The audit reads all venues: the name is only for its logs.
-    let audited = match planned {
-        [only] => only.venue.name.as_str(),
-        _ => "all",
-    };
-    configs.insert(AUDIT.to_owned(), base(audited, AUDIT, wiring));
+    configs.insert(AUDIT.to_owned(), base(ALL_VENUES, AUDIT, wiring));
     for set in &wiring.set {
         apply(&mut configs, set)?;
     }
@@ -91,7 +88,7 @@ fn base(venue: &str, name: &str, wiring: &Wiring) -> Table {
 
 fn role_config(planned: &Planned<'_>, name: &str, role: &Role, wiring: &Wiring) -> Table {
     let venue = planned.venue;
-    let mut config = base(&venue.name, name, wiring);
+    let mut config = base(venue.name.as_str(), name, wiring);
     let role_name = role_of(name);
     if let Some((path, digest)) = planned.components.get(role_name) {
         let module = table([
@@ -298,7 +295,7 @@ mod tests {
     #[test]
     fn gives_each_venue_its_own_services_and_audits_all_of_them_once() {
         let (one, mut two) = (venue(), venue());
-        two.name = "b-venue".to_owned();
+        two.name = "b-venue".parse().unwrap();
         let mut second = planned(&two);
         second.endpoints.insert("ws".to_owned(), "ws://127.0.0.1:3/ws".to_owned());
         let mut wiring = wiring();
@@ -306,7 +303,7 @@ mod tests {
         let configs = services(&[planned(&one), second.clone()], &wiring).unwrap();
         let names = ["audit", "execute-a-venue", "execute-b-venue", "ingest-a-venue", "ingest-b-venue"];
         assert_eq!(configs.keys().collect::<Vec<_>>(), names);
-        assert_eq!(configs["audit"]["service"]["venue"].as_str(), Some("all"));
+        assert_eq!(configs["audit"]["service"]["venue"].as_str(), Some("*"));
         for (venue, batch, port) in [("a-venue", 7, 2), ("b-venue", 8, 3)] {
             let (execute, ingest) = (&configs[&format!("execute-{venue}")], &configs[&format!("ingest-{venue}")]);
             assert_eq!(execute["service"]["venue"].as_str(), Some(venue));
@@ -321,7 +318,7 @@ mod tests {
             );
             assert_eq!(ingest["service"]["log_level"].as_str(), Some("debug"));
         }
-        two.name = "a-venue-2".to_owned();
+        two.name = "a-venue-2".parse().unwrap();
         wiring.copies = [("execute".to_owned(), 2)].into();
         let clash = services(&[planned(&one), planned(&two)], &wiring).unwrap_err().to_string();
         assert!(clash.contains("execute-a-venue-2"), "{clash}");

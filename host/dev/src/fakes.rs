@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::Table;
+use unrip_core::VenueId;
 use unrip_testkit::process::{Process, Spec, describe};
 
 use crate::admin;
@@ -145,17 +146,17 @@ pub struct Place<'a> {
 /// The fakes of a run by venue.
 #[derive(Debug, Default)]
 pub struct Fakes {
-    running: BTreeMap<String, Fake>,
+    running: BTreeMap<VenueId, Fake>,
 }
 
 impl Fakes {
     /// Keeps a venue's fake.
-    pub fn insert(&mut self, venue: &str, fake: Fake) {
-        self.running.insert(venue.to_owned(), fake);
+    pub fn insert(&mut self, venue: &VenueId, fake: Fake) {
+        self.running.insert(venue.clone(), fake);
     }
 
     /// A venue's fake; `None`: others are in its place.
-    pub fn of(&self, venue: &str) -> Option<&Fake> {
+    pub fn of(&self, venue: &VenueId) -> Option<&Fake> {
         self.running.get(venue)
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use unrip_bus::Record;
+use unrip_core::VenueId;
 
 use super::admin::{self, AuditReport};
 use super::config::AUDIT;
@@ -138,7 +139,7 @@ impl Flow<'_> {
     /// Whether every venue that has an ingestor has brought this many raw events.
     fn has_all(&self, stack: &Stack, quotes: u64) -> bool {
         let brings = stack.venues.iter().filter(|venue| venue.roles.contains_key(INGEST));
-        let count = |name: &String| self.tally.raw.get(name).copied().unwrap_or(0);
+        let count = |name: &VenueId| self.tally.raw.get(name.as_str()).copied().unwrap_or(0);
         brings.map(|venue| count(&venue.name)).all(|count| count >= quotes)
     }
 

@@ -115,7 +115,7 @@ impl Stack {
             let name = venue.name.clone();
             let reads = |role: &str| venue.roles.contains_key(role);
             let streams = venue.streams.iter().filter(|_| reads("normalize"));
-            let raw = streams.map(|stream| (topic::group("normalize", &name), topic::raw(&name, stream)));
+            let raw = streams.map(|stream| (topic::group("normalize", name.as_str()), topic::raw(&name, stream)));
             let events = venue.events.iter().filter(|_| reads("react"));
             let group = topic::strategy_group(&name, strategy(venue));
             let norm = events.map(|event| (group.clone(), topic::norm(event)));
@@ -282,7 +282,7 @@ mod tests {
         let venues = || vec![venue("a", FAKE), venue("b", "")];
         let names = |words: &[&str]| {
             let chosen = chosen(&args(words), venues(), &say);
-            chosen.map(|venues| venues.into_iter().map(|venue| venue.name).collect::<Vec<_>>())
+            chosen.map(|venues| venues.into_iter().map(|venue| venue.name.to_string()).collect::<Vec<_>>())
         };
         assert_eq!(names(&[]).unwrap(), ["a"]);
         assert_eq!(names(&["--venue-endpoint", "b.ws=ws://127.0.0.1:1/"]).unwrap(), ["a", "b"]);

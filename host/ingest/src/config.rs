@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use unrip_bus::BusConfig;
+use unrip_core::VenueId;
 use unrip_core::topic::MESSAGE_BYTES_MAX;
 use unrip_service::RoleConfig;
 use unrip_service::config::{CredentialSlots, Endpoints, ModuleSection, ServiceSection};
@@ -77,6 +78,8 @@ fn fault_wait_max_ms() -> u64 {
 }
 
 impl RoleConfig for IngestConfig {
+    type Venue = VenueId;
+
     fn service(&self) -> &ServiceSection {
         &self.service
     }

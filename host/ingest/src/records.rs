@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use unrip_bus::Outgoing;
 use unrip_core::event::raw::RawFrame;
-use unrip_core::{Envelope, ModuleRef, Timestamp, id, text, topic};
+use unrip_core::{Envelope, ModuleRef, Timestamp, VenueId, id, text, topic};
 use unrip_engine::ingestor::RawRecord;
 use unrip_service::Clock;
 use unrip_service::dead_letter::{self, DeadFrame, FRAME_BYTES_KEPT, Reason};
@@ -39,7 +39,7 @@ pub(crate) struct Received<'a> {
 /// Makes records for one venue.
 #[derive(Clone)]
 pub(crate) struct Maker {
-    pub(crate) venue: String,
+    pub(crate) venue: VenueId,
     pub(crate) streams: Vec<String>,
     pub(crate) ids: Ids,
 }
@@ -82,7 +82,8 @@ impl Maker {
             reset: *reset,
         };
         let event_id = self.ids.uuid_v7(now);
-        let mut envelope = Envelope::root(event_id, &self.venue, source, received.at, payload).with_raw(received.bytes);
+        let mut envelope =
+            Envelope::root(event_id, self.venue.as_str(), source, received.at, payload).with_raw(received.bytes);
         envelope.ingested_at = now;
         envelope.correlation_id = Some(event_id);
         envelope.module = Some(module.clone());
@@ -159,7 +160,7 @@ mod tests {
     }
 
     fn maker() -> Maker {
-        Maker { venue: "a-venue".into(), streams: vec!["quote".into()], ids: Ids::seeded(1) }
+        Maker { venue: "a-venue".parse().unwrap(), streams: vec!["quote".into()], ids: Ids::seeded(1) }
     }
 
     fn received(bytes: &[u8]) -> Received<'_> {

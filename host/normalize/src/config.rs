@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use unrip_bus::BusConfig;
+use unrip_core::VenueId;
 use unrip_core::event::canonical::CanonicalEvent;
 use unrip_service::RoleConfig;
 use unrip_service::config::{ModuleSection, ServiceSection};
@@ -34,6 +35,8 @@ pub struct NormalizeSection {
 }
 
 impl RoleConfig for Config {
+    type Venue = VenueId;
+
     fn service(&self) -> &ServiceSection {
         &self.service
     }

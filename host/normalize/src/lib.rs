@@ -29,7 +29,7 @@ pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
     let outputs = events.iter().map(|event| topic::norm(event)).collect();
     let writer = Writer { venue: venue.clone(), events, clock: context.clock.clone(), ids: context.ids.clone() };
     let setup = Setup {
-        group: topic::group(context.role, venue),
+        group: topic::group(context.role, venue.as_str()),
         topics: config.normalize.streams.iter().map(|stream| topic::raw(venue, stream)).collect(),
         outputs,
         venue: venue.clone(),

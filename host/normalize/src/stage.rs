@@ -5,7 +5,7 @@ use std::sync::Arc;
 use unrip_bus::{Outgoing, Record};
 use unrip_core::event::canonical::{CanonicalEvent, Derivation};
 use unrip_core::event::raw::RawFrame;
-use unrip_core::{Envelope, ModuleRef, topic};
+use unrip_core::{Envelope, ModuleRef, VenueId, topic};
 use unrip_engine::normalizer::{Normalizer, RawInput};
 use unrip_service::module::Seat;
 use unrip_service::pipeline::{Answer, Read, Stage, Step};
@@ -24,7 +24,7 @@ pub(crate) struct Normalize {
 
 /// What a raw record and the module's answer make together. Pure but for time and span ids.
 pub(crate) struct Writer {
-    pub(crate) venue: String,
+    pub(crate) venue: VenueId,
     /// The kinds whose topics were made.
     pub(crate) events: Vec<String>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -70,7 +70,7 @@ impl Writer {
             Ok(cause) => cause,
             Err(error) => return dead("not_a_raw_frame", error.to_string()),
         };
-        if cause.venue != self.venue {
+        if cause.venue != self.venue.as_str() {
             return dead("other_venue", format!("venue is `{}`, this service is of `{}`", cause.venue, self.venue));
         }
         let raw = match cause.raw_bytes() {

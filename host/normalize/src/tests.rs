@@ -63,7 +63,7 @@ fn record(value: Vec<u8>) -> Record {
 
 fn writer(events: &[&str]) -> Writer {
     Writer {
-        venue: "a-venue".into(),
+        venue: "a-venue".parse().unwrap(),
         events: events.iter().map(|event| (*event).to_owned()).collect(),
         clock: Arc::new(SystemClock),
         ids: Ids::seeded(1),

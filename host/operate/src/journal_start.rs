@@ -9,11 +9,12 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use unrip_bus::{BusConfig, Isolation, LogReader, Producer};
 use unrip_core::event::journal::JournalGenesis;
+use unrip_core::names::ALL_VENUES;
 use unrip_core::{Envelope, Timestamp, Uuid};
 use unrip_service::Ids;
 
 use crate::error::Error;
-use crate::records::{ALL_VENUES, outgoing};
+use crate::records::outgoing;
 
 /// Key of a partition's genesis.
 const GENESIS_KEY: &str = "genesis";

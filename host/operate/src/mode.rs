@@ -2,7 +2,7 @@
 
 use unrip_bus::{Admin, BusConfig};
 use unrip_core::event::control::{ExecutionMode, Mode, Modes, ScopeMode};
-use unrip_core::topic;
+use unrip_core::{VenueId, topic};
 use unrip_service::{Clock, Ids, SystemClock};
 
 use super::args::{HaltArgs, ModeArgs};
@@ -59,7 +59,7 @@ async fn set(bus: &BusConfig, scope: &Scope, mode: Mode, reason: &str, by: Strin
 }
 
 /// A venue that the topic step was run for has this topic. A question that fails decides nothing.
-async fn is_known(bus: &BusConfig, venue: &str) -> bool {
+async fn is_known(bus: &BusConfig, venue: &VenueId) -> bool {
     let Ok(admin) = Admin::new(bus) else { return true };
     admin.describe(&topic::dead_frames(venue)).await.map_or(true, |found| found.is_some())
 }

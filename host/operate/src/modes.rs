@@ -2,11 +2,12 @@
 
 use unrip_bus::{BusConfig, Isolation, LogReader, Producer, ProducerOptions, Record, read_to_end};
 use unrip_core::event::control::{ExecutionMode, Modes, ScopeMode};
+use unrip_core::names::ALL_VENUES;
 use unrip_core::{Envelope, topic};
 use unrip_service::Ids;
 
 use crate::error::Error;
-use crate::records::{ALL_VENUES, outgoing};
+use crate::records::outgoing;
 
 /// How long a new mode is offered to the broker before it fails, in milliseconds: a halt must not hang.
 const SET_WAIT_MS_MAX: u64 = 10_000;

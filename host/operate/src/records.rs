@@ -6,9 +6,6 @@ use unrip_service::Ids;
 
 use crate::error::Error;
 
-/// Venue of what concerns all of them.
-pub(crate) const ALL_VENUES: &str = "*";
-
 /// The record that holds this envelope.
 pub(crate) fn outgoing<P: Payload>(
     topic: &str,

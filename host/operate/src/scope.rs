@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use unrip_core::event::control::{FLEET, account_scope, venue_scope};
-use unrip_core::topic::check_venue;
+use unrip_core::{AccountId, VenueId};
 
 /// What a mode is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,14 +12,14 @@ pub enum Scope {
     /// Everything.
     Fleet,
     /// One venue.
-    Venue(String),
+    Venue(VenueId),
     /// One account of a venue.
-    Account(String, String),
+    Account(VenueId, AccountId),
 }
 
 impl Scope {
     /// The venue that it names.
-    pub fn venue(&self) -> Option<&str> {
+    pub fn venue(&self) -> Option<&VenueId> {
         match self {
             Self::Fleet => None,
             Self::Venue(venue) | Self::Account(venue, _) => Some(venue),
@@ -57,23 +57,16 @@ impl FromStr for Scope {
         let parts: Vec<&str> = text.splitn(3, '/').collect();
         match parts.as_slice() {
             ["fleet"] => Ok(Self::Fleet),
-            ["venue", venue] => Ok(Self::Venue(venue_name(venue)?)),
-            ["account", venue, account] if is_word(account) => {
-                Ok(Self::Account(venue_name(venue)?, (*account).to_owned()))
-            }
+            ["venue", venue] => Ok(Self::Venue(name(venue)?)),
+            ["account", venue, account] => Ok(Self::Account(name(venue)?, name(account)?)),
             _ => Err("write fleet, venue/<venue> or account/<venue>/<account>".to_owned()),
         }
     }
 }
 
-/// A misspelt venue would be halted without effect, so its shape is checked.
-fn venue_name(name: &str) -> Result<String, String> {
-    check_venue(name).map_err(|error| error.to_string())?;
-    Ok(name.to_owned())
-}
-
-fn is_word(text: &str) -> bool {
-    !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+/// A misspelt name would be halted without effect, so its shape is checked.
+fn name<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
 }
 
 #[cfg(test)]

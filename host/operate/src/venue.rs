@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Table;
-use unrip_core::topic::check_venue;
+use unrip_core::VenueId;
 
 use crate::error::Error;
 
@@ -18,7 +18,7 @@ pub const FILE_NAME: &str = "venue.toml";
 pub struct Venue {
     /// The venue's id, as its folder is named.
     #[serde(rename = "venue")]
-    pub name: String,
+    pub name: VenueId,
     /// Its raw streams: topics `raw.<venue>.<stream>`.
     pub streams: Vec<String>,
     /// The canonical events that it feeds: topics `norm.<event>`.
@@ -97,8 +97,6 @@ impl Venue {
         let text = std::fs::read_to_string(file).map_err(Error::file(format!("cannot read {}", file.display())))?;
         let wrong = |error: toml::de::Error| Error::Usage(format!("{}: {error}", file.display()));
         let mut venue: Self = toml::from_str(&text).map_err(wrong)?;
-        let named = check_venue(&venue.name);
-        named.map_err(|error| Error::Usage(format!("{}: `venue`: {error}", file.display())))?;
         venue.dir = file.parent().unwrap_or_else(|| Path::new(".")).to_owned();
         Ok(venue)
     }
@@ -107,15 +105,15 @@ impl Venue {
     ///
     /// # Errors
     /// There is none, or there are several and none was named.
-    pub fn choose(root: &Path, name: Option<&str>) -> Result<Self, Error> {
+    pub fn choose(root: &Path, name: Option<&VenueId>) -> Result<Self, Error> {
         let known = known(root)?;
         let found = match (name, known.as_slice()) {
-            (Some(name), all) => all.iter().find(|known| known.as_str() == name),
+            (Some(name), all) => all.iter().find(|known| *known == name.as_str()),
             (None, [only]) => Some(only),
             (None, _) => None,
         };
         match found {
-            Some(name) => Self::read(&root.join("venues").join(name).join(FILE_NAME)),
+            Some(name) => Self::read(&file(root, name)),
             None => Err(Error::Usage(format!("name a venue with --venue; there are: {}", known.join(", ")))),
         }
     }
@@ -124,19 +122,25 @@ impl Venue {
     ///
     /// # Errors
     /// There is none of a name, or none at all.
-    pub fn several(root: &Path, names: &[String]) -> Result<Vec<Self>, Error> {
+    pub fn several(root: &Path, names: &[VenueId]) -> Result<Vec<Self>, Error> {
+        if !names.is_empty() {
+            return names.iter().map(|name| Self::choose(root, Some(name))).collect();
+        }
         let known = known(root)?;
-        let wanted = if names.is_empty() { &known } else { names };
-        if wanted.is_empty() {
+        if known.is_empty() {
             return Err(Error::Usage(format!("there is no venue under {}", root.join("venues").display())));
         }
-        wanted.iter().map(|name| Self::choose(root, Some(name))).collect()
+        known.iter().map(|name| Self::read(&file(root, name))).collect()
     }
 
     /// The packages of its components.
     pub fn packages(&self) -> Vec<&str> {
         self.roles.values().map(|role| role.package.as_str()).collect()
     }
+}
+
+fn file(root: &Path, name: &str) -> PathBuf {
+    root.join("venues").join(name).join(FILE_NAME)
 }
 
 fn known(root: &Path) -> Result<Vec<String>, Error> {
@@ -167,6 +171,10 @@ mod tests {
         websocket = ["ws"]
     "#;
 
+    fn id(name: &str) -> VenueId {
+        name.parse().unwrap()
+    }
+
     fn venues(names: &[&str]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("venues")).unwrap();
@@ -182,8 +190,8 @@ mod tests {
     fn takes_several_venues_by_name_or_all_of_them() {
         let two = venues(&["a-venue", "b-venue"]);
         assert_eq!(Venue::several(two.path(), &[]).unwrap().len(), 2);
-        assert_eq!(Venue::several(two.path(), &["b-venue".to_owned()]).unwrap().len(), 1);
-        assert!(Venue::several(two.path(), &["c-venue".to_owned()]).is_err());
+        assert_eq!(Venue::several(two.path(), &[id("b-venue")]).unwrap().len(), 1);
+        assert!(Venue::several(two.path(), &[id("c-venue")]).is_err());
         assert!(Venue::several(venues(&[]).path(), &[]).is_err());
     }
 
@@ -196,8 +204,8 @@ mod tests {
         let two = venues(&["a-venue", "b-venue"]);
         let error = Venue::choose(two.path(), None).unwrap_err().to_string();
         assert!(error.contains("a-venue, b-venue"), "{error}");
-        assert!(Venue::choose(two.path(), Some("b-venue")).is_ok());
-        assert!(Venue::choose(two.path(), Some("c-venue")).is_err());
+        assert!(Venue::choose(two.path(), Some(&id("b-venue"))).is_ok());
+        assert!(Venue::choose(two.path(), Some(&id("c-venue"))).is_err());
     }
 
     #[test]

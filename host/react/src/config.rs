@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use unrip_bus::BusConfig;
+use unrip_core::VenueId;
 use unrip_core::event::canonical::CanonicalEvent;
 use unrip_core::event::command::{DEADLINE_MS_MAX, DISPATCH_WINDOW_MS_MAX};
 use unrip_service::RoleConfig;
@@ -56,6 +57,8 @@ impl ReactSection {
 }
 
 impl RoleConfig for Config {
+    type Venue = VenueId;
+
     fn service(&self) -> &ServiceSection {
         &self.service
     }

@@ -7,7 +7,7 @@ use unrip_core::envelope::{AnyEnvelope, DecodeError};
 use unrip_core::event::canonical::CanonicalEvent;
 use unrip_core::event::command::{ExecuteTrade, execution_key, idempotency_key};
 use unrip_core::id::derived_event_id;
-use unrip_core::{CommandId, Envelope, ModuleRef, Payload, Timestamp, TraceParent, topic};
+use unrip_core::{CommandId, Envelope, ModuleRef, Payload, Timestamp, TraceParent, VenueId, topic};
 use unrip_engine::reactor::{Command, Decision, Input, Reactor};
 use unrip_service::module::Seat;
 use unrip_service::pipeline::{Answer, Read, Stage, Step};
@@ -27,7 +27,7 @@ pub(crate) struct React {
 
 /// What a canonical record and the strategy's decisions make together. Pure but for time, span ids and counting.
 pub(crate) struct Writer {
-    pub(crate) venue: String,
+    pub(crate) venue: VenueId,
     pub(crate) strategy: String,
     pub(crate) bounds: Bounds,
     pub(crate) tally: Tally,
@@ -74,7 +74,7 @@ impl Writer {
             Ok(envelope) => envelope,
             Err(error) => return dead(error),
         };
-        if envelope.venue != self.venue {
+        if envelope.venue != self.venue.as_str() {
             // `norm.*` holds every venue: another one's records are another service's.
             self.tally.skip("other_venue");
             return Read::Skip;

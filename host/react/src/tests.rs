@@ -83,7 +83,7 @@ fn seen() -> Timestamp {
 
 fn writer() -> Writer {
     Writer {
-        venue: "a-venue".into(),
+        venue: "a-venue".parse().unwrap(),
         strategy: "fixed-spread".into(),
         bounds: Bounds { dispatch_window_max_ms: DISPATCH_WINDOW_MS_MAX, deadline_max_ms: DEADLINE_MS_MAX },
         tally: Tally::new(&Registry::new()),

@@ -6,7 +6,7 @@ use unrip_core::envelope::AnyEnvelope;
 use unrip_core::event::dead::{DeadLetter, LOST_TO_RETENTION};
 use unrip_core::id::sha256_hex;
 use unrip_core::text::cut;
-use unrip_core::{Envelope, Timestamp, TraceParent, id, topic};
+use unrip_core::{Envelope, Timestamp, TraceParent, VenueId, id, topic};
 
 use crate::ids::Ids;
 
@@ -32,7 +32,7 @@ pub struct Reason<'a> {
 #[derive(Clone, Debug)]
 pub struct DeadFrame<'a> {
     /// The venue's id.
-    pub venue: &'a str,
+    pub venue: &'a VenueId,
     /// Where the frame came from; never a credential.
     pub source: &'a str,
     /// Its connection.
@@ -123,7 +123,7 @@ pub fn from_frame(frame: &DeadFrame<'_>, reason: Reason<'_>, at: Timestamp, ids:
     }
     // A frame within `frame_bytes_max` is kept whole: it would have fitted as a raw event too.
     let kept = if payload.truncated { FRAME_BYTES_KEPT } else { record_bytes_max(frame.connection_id.len()) };
-    let envelope = Envelope::root(ids.uuid_v7(at), frame.venue, frame.source, at, payload);
+    let envelope = Envelope::root(ids.uuid_v7(at), frame.venue.as_str(), frame.source, at, payload);
     let key = frame.connection_id.as_bytes();
     outgoing(topic::dead_frames(frame.venue), key, envelope, frame.bytes, kept, ids.trace())
 }
@@ -259,7 +259,7 @@ mod tests {
     fn keeps_the_beginning_of_a_frame_that_is_too_long() {
         let whole = vec![b'x'; 600_000];
         let frame = DeadFrame {
-            venue: "a-venue",
+            venue: &"a-venue".parse().unwrap(),
             source: "ws",
             connection_id: "c-1",
             frame_seq: 9,

@@ -31,7 +31,7 @@ fn toml<T: serde::de::DeserializeOwned>(text: &str) -> T {
 
 fn expected(venue: &str, streams: &[&str]) -> Expectations {
     let streams = streams.iter().map(|stream| (*stream).to_owned()).collect();
-    Expectations { venue: venue.to_owned(), streams: Some(("role.streams", streams)) }
+    Expectations { venue: venue.parse().unwrap(), streams: Some(("role.streams", streams)) }
 }
 
 /// Starts a seat with everything granted and configured that the fixtures need.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::Envelope;
+use crate::names::{AccountId, VenueId};
 use crate::time::Timestamp;
 
 /// What executors may do in a scope. No record for the fleet means halted.
@@ -50,12 +51,12 @@ impl Mode {
 pub const FLEET: &str = "fleet";
 
 /// The scope of one venue.
-pub fn venue_scope(venue: &str) -> String {
+pub fn venue_scope(venue: &VenueId) -> String {
     format!("venue/{venue}")
 }
 
 /// The scope of one account.
-pub fn account_scope(venue: &str, account: &str) -> String {
+pub fn account_scope(venue: &VenueId, account: &AccountId) -> String {
     format!("account/{venue}/{account}")
 }
 
@@ -111,9 +112,9 @@ impl Modes {
         self.get(FLEET).map_or(Mode::Halted, ScopeMode::mode)
     }
 
-    /// What an account may do: the strictest of fleet, venue and account counts.
+    /// What an account may do: the strictest of fleet, venue and account counts. Both names are as a record has them.
     pub fn of_account(&self, venue: &str, account: &str) -> Mode {
-        let scopes = [venue_scope(venue), account_scope(venue, account)];
+        let scopes = [format!("venue/{venue}"), format!("account/{venue}/{account}")];
         scopes.iter().filter_map(|scope| self.get(scope)).map(ScopeMode::mode).fold(self.fleet(), Mode::max)
     }
 }

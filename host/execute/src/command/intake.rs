@@ -24,7 +24,7 @@ impl Executor {
         reach(Point::CommandReceived);
         state.next_offset = state.next_offset.max(offset + 1);
         let (key, value, partitions) = (record.key.as_deref(), &record.value, self.journal.partition_count);
-        let venue = &self.config.service.venue;
+        let venue = self.config.service.venue.as_str();
         let incoming = match judge(CommandRecord { partition, partitions, offset, key, value }, venue) {
             Intake::Foreign => Incoming::Foreign { offset },
             Intake::Unacceptable(why) => {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use unrip_bus::BusConfig;
+use unrip_core::VenueId;
 use unrip_service::RoleConfig;
 use unrip_service::config::{ConfigPath, CredentialSlots, Endpoints, ModuleSection, ServiceSection};
 
@@ -136,6 +137,8 @@ impl ExecuteSection {
 }
 
 impl RoleConfig for Config {
+    type Venue = VenueId;
+
     fn service(&self) -> &ServiceSection {
         &self.service
     }

@@ -71,7 +71,7 @@ impl Executor {
             );
         }
         let section = &self.config.execute;
-        let core = || Partition::new(&self.config.service.venue, section.bounds(), section.timing());
+        let core = || Partition::new(self.config.service.venue.as_str(), section.bounds(), section.timing());
         let state = self.partitions.entry(partition).or_insert_with(|| PartitionState::new(partition, core()));
         state.next_offset = assignment.next_offset;
         state.letters.clear();

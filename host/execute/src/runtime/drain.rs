@@ -53,7 +53,7 @@ impl Executor {
 
     /// Whether every outcome of our partitions is published.
     fn is_published(&self) -> Result<bool, RunError> {
-        let venue = &self.config.service.venue;
+        let venue = self.config.service.venue.as_str();
         for (partition, _) in self.partitions.iter().filter(|(_, state)| state.publisher.is_some()) {
             let waiting = self.store.view(*partition).and_then(|view| view.unpublished(venue, 1));
             if !waiting.map_err(state_error)?.is_empty() {

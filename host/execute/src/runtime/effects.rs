@@ -69,7 +69,7 @@ impl Executor {
         tracing::info!(partition, "partition active");
         reach(Point::FenceRead);
         let ask_after_ms = self.config.execute.clock_skew_ms_max;
-        let venue = &self.config.service.venue;
+        let venue = self.config.service.venue.as_str();
         recovery::take_up_all(&self.store, state, venue, &self.limits, ask_after_ms, self.time.now())?;
         state.publisher = Some(self.publishers.start(partition));
         state.paused = false;

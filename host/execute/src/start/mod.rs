@@ -83,7 +83,7 @@ async fn start(
     let connection = connect(&config, &ctx, &desk, events).await?;
     read_journal(&config, started.from, started.journal_id, writer.clone(), inputs.clone());
 
-    let venue = config.service.venue.clone();
+    let venue = config.service.venue.to_string();
     let source = format!("unrip/execute/{}", config.execute.executor_id);
     let maker = Maker { venue: venue.clone(), source, ids: ctx.ids.clone() };
     let (metrics, clock) = (Metrics::new(&ctx.metrics), Arc::clone(&ctx.clock));

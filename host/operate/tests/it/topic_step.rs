@@ -16,7 +16,12 @@ const ROUNDS: usize = 10;
 fn fresh_topics() -> (String, Vec<TopicSpec>) {
     let round = broker::unique_topic("step");
     let mut specs = execution_topics(PARTITIONS);
-    specs.extend(venue_topics("a-venue", &["quote".to_owned()], &["swap_demand".to_owned()], PARTITIONS));
+    specs.extend(venue_topics(
+        &"a-venue".parse().unwrap(),
+        &["quote".to_owned()],
+        &["swap_demand".to_owned()],
+        PARTITIONS,
+    ));
     for spec in &mut specs {
         spec.name = format!("{round}.{}", spec.name);
     }

@@ -107,7 +107,7 @@ fn without_value(reason: &str) -> String {
 
 /// As [`without_value`], for a reason that a type wrote itself and that may repeat the variable's text.
 fn without_text(reason: &str, text: &str) -> String {
-    let reason = without_value(reason);
+    let reason = without_value(reason).replace(&format!("`{text}`"), "its text");
     let is_about_the_key = ["unknown field", "missing field"].iter().any(|about| reason.starts_with(about));
     match !is_about_the_key && !text.is_empty() && reason.contains(text) {
         true => "its text is not valid for this key".to_owned(),

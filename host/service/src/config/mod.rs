@@ -10,7 +10,8 @@ mod typed;
 pub use error::ConfigError;
 pub use load::{Env, environment, load, parse, service_links};
 pub use sections::{
-    ConfigPath, CredentialSlot, CredentialSlots, Endpoint, EndpointHeader, Endpoints, ModuleSection, ServiceSection,
+    AnyVenue, ConfigPath, CredentialSlot, CredentialSlots, Endpoint, EndpointHeader, Endpoints, ModuleSection,
+    ServiceSection,
 };
 
 #[cfg(test)]

@@ -9,11 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use unrip_core::topic::check_venue;
+use unrip_core::VenueId;
+use unrip_core::names::ALL_VENUES;
 use unrip_engine::{Grants, Limits};
-
-/// `service.venue` of a service of all venues.
-const ALL_VENUES: &str = "*";
 
 thread_local! {
     /// The folder that relative paths belong to, while a file is being read (see [`ConfigPath`]).
@@ -67,9 +65,9 @@ impl AsRef<Path> for ConfigPath {
 /// `[service]`: what every service has.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ServiceSection {
-    /// The venue's id, as its folder is named; `*` for a service of all venues.
-    pub venue: String,
+pub struct ServiceSection<V = VenueId> {
+    /// The venue that the service works for, as its folder is named; see [`AnyVenue`] for a service of all of them.
+    pub venue: V,
     /// Where the admin endpoint listens; port 0 takes a free one.
     #[serde(default = "any_local_port")]
     pub admin_listen: SocketAddr,
@@ -82,13 +80,31 @@ pub struct ServiceSection {
     pub start_timeout_ms: Option<u64>,
 }
 
-impl ServiceSection {
-    /// Whether the venue's name can be one.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        if self.venue == ALL_VENUES {
-            return Ok(());
+/// `service.venue` of a service that may be configured for one venue or for all of them (`*`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnyVenue {
+    /// Every venue.
+    All,
+    /// This one.
+    One(VenueId),
+}
+
+impl fmt::Display for AnyVenue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str(ALL_VENUES),
+            Self::One(venue) => fmt::Display::fmt(venue, f),
         }
-        check_venue(&self.venue).map_err(|error| format!("`service.venue`: {error}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for AnyVenue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == ALL_VENUES {
+            return Ok(Self::All);
+        }
+        text.parse().map(Self::One).map_err(serde::de::Error::custom)
     }
 }
 

@@ -50,7 +50,7 @@ fn reads_file_and_environment() {
     assert_eq!(sample.bus.brokers, "127.0.0.1:1");
     assert_eq!(sample.bus.batch_records_max, Some(7));
     assert_eq!(sample.endpoints["ws"].url, "wss://relay");
-    assert_eq!(sample.service.venue, "42", "a string stays a string");
+    assert_eq!(sample.service.venue.as_str(), "42", "a string stays a string");
 }
 
 #[test]

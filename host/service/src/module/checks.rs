@@ -1,5 +1,7 @@
 //! Whether a module and its grants fit the service that is to run it; asked once, before anything starts.
 
+use unrip_core::VenueId;
+use unrip_core::names::ALL_VENUES;
 use unrip_engine::Module;
 
 use crate::config::{CredentialSlots, EndpointHeader, Endpoints, ModuleSection};
@@ -9,7 +11,7 @@ use crate::run::RunError;
 #[derive(Clone, Debug)]
 pub struct Expectations {
     /// `service.venue`.
-    pub venue: String,
+    pub venue: VenueId,
     /// The key that lists streams or event types, and the list: the module must know each.
     pub streams: Option<(&'static str, Vec<String>)>,
 }
@@ -79,7 +81,7 @@ impl Expectations {
     /// Whether `module` may run in this service.
     pub(super) fn check(&self, module: &Module) -> Result<(), RunError> {
         let (path, description) = (module.path(), module.description());
-        if description.venue != self.venue && description.venue != "*" {
+        if description.venue != self.venue.as_str() && description.venue != ALL_VENUES {
             return Err(RunError::Module(format!(
                 "module.path: {path} ({}) is of venue `{}`, service.venue is `{}`; name a module of this venue",
                 description.name, description.venue, self.venue

@@ -192,8 +192,14 @@ impl<S: Stage> Flow<S> {
         }
         let (context, setup) = (&self.context, &self.setup);
         let reason = Reason { code, text };
-        let letter =
-            dead_letter::from_record(record, &setup.group, reason, &setup.venue, context.clock.now(), &context.ids);
+        let letter = dead_letter::from_record(
+            record,
+            &setup.group,
+            reason,
+            setup.venue.as_str(),
+            context.clock.now(),
+            &context.ids,
+        );
         Ok(self.give(vec![letter]).await?.and_then(|mut receipts| receipts.pop()))
     }
 

@@ -81,8 +81,13 @@ impl<S: Stage> Flow<S> {
         );
         let lost = LostRecords { topic, partition, offset: from, end: to };
         let (context, setup) = (&self.context, &self.setup);
-        let letter =
-            dead_letter::from_lost_records(&lost, &setup.group, &setup.venue, context.clock.now(), &context.ids);
+        let letter = dead_letter::from_lost_records(
+            &lost,
+            &setup.group,
+            setup.venue.as_str(),
+            context.clock.now(),
+            &context.ids,
+        );
         self.write_letter(letter).await
     }
 

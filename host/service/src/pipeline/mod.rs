@@ -18,6 +18,7 @@ mod stage;
 mod topics;
 
 use unrip_bus::BusConfig;
+use unrip_core::VenueId;
 
 pub use options::{AtLeastOnce, PipelineSection};
 pub use stage::{Answer, Read, Stage, Step};
@@ -39,7 +40,7 @@ pub struct Setup {
     /// The topics that it writes.
     pub outputs: Vec<String>,
     /// The service's venue, for dead letters of records whose envelope cannot be read.
-    pub venue: String,
+    pub venue: VenueId,
     /// Bounds.
     pub options: PipelineSection,
     /// How long to wait for a broker at start; without limit if `None`.

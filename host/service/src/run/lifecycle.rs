@@ -84,7 +84,6 @@ fn read<C: RoleConfig>(file: &Path) -> Result<(C, Env), ConfigError> {
     let env = config::environment(std::env::vars_os())?;
     let config: C = config::load(file, &env)?;
     let meaning = |reason| ConfigError::Meaning { file: file.display().to_string(), reason };
-    config.service().check().map_err(meaning)?;
     config.check().map_err(meaning)?;
     config.bus().check().map_err(|error| meaning(error.to_string()))?;
     Ok((config, env))
@@ -114,7 +113,7 @@ where
             CancellationToken::new(),
         )
         .await?;
-        tracing::info!(role, venue = service.venue, version = env!("CARGO_PKG_VERSION"), "starting");
+        tracing::info!(role, venue = %service.venue, version = env!("CARGO_PKG_VERSION"), "starting");
         run(config, context).await
     });
     runtime.shutdown_timeout(RUNTIME_STOP);

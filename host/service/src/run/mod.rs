@@ -5,6 +5,8 @@ mod context;
 mod error;
 mod lifecycle;
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 use unrip_bus::BusConfig;
 
@@ -17,8 +19,11 @@ use crate::config::ServiceSection;
 
 /// The configuration of a role.
 pub trait RoleConfig: DeserializeOwned {
+    /// What `service.venue` may be: one venue, or [`AnyVenue`](crate::config::AnyVenue).
+    type Venue: fmt::Display;
+
     /// The section that every service has.
-    fn service(&self) -> &ServiceSection;
+    fn service(&self) -> &ServiceSection<Self::Venue>;
 
     /// How the role reaches the bus; its settings are tried on a client before anything starts.
     fn bus(&self) -> &BusConfig;

@@ -139,7 +139,7 @@ impl Bench {
             group: format!("group.{}", self.input),
             topics: vec![self.input.clone()],
             outputs: vec![self.output.clone()],
-            venue: "a-venue".into(),
+            venue: "a-venue".parse().unwrap(),
             options: self.options.clone(),
             start_timeout_ms: None,
         };
@@ -452,7 +452,7 @@ async fn stops_when_asked_while_no_broker_was_ever_there() {
         group: "g".into(),
         topics: vec!["in".into()],
         outputs: vec!["out".into()],
-        venue: "a-venue".into(),
+        venue: "a-venue".parse().unwrap(),
         options: PipelineSection::default(),
         start_timeout_ms: None,
     };

@@ -166,7 +166,7 @@ fn check_raw_events(raw: &[(Record, Envelope<RawFrame>)], run: &str, quotes: &[S
 
 /// Sequence, reason, length and whether it was cut, of each dead letter of a connection.
 async fn dead_letters(bus: &BusConfig, connection: &str) -> Vec<(u64, String, u64, bool)> {
-    let mut dead: Vec<_> = all_records(bus, &topic::dead_frames(VENUE))
+    let mut dead: Vec<_> = all_records(bus, &topic::dead_frames(&VENUE.parse().unwrap()))
         .await
         .iter()
         .map(|record| Envelope::<DeadLetter>::decode(&record.value).unwrap().payload)
@@ -181,7 +181,7 @@ async fn dead_letters(bus: &BusConfig, connection: &str) -> Vec<(u64, String, u6
 async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
     let brokers = broker::for_tests().bootstrap().to_owned();
     let bus = bus(&brokers);
-    let topics = topic::venue_topics(VENUE, &["quote".into()], &[], PARTITIONS);
+    let topics = topic::venue_topics(&VENUE.parse().unwrap(), &["quote".into()], &[], PARTITIONS);
     Admin::new(&bus).unwrap().ensure_topics(&topics).await.unwrap();
     let relay = Relay::start().await;
     let dir = tempfile::tempdir().unwrap();
@@ -196,7 +196,7 @@ async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
     let both = Box::pin(async { tokio::join!(running, venue) });
     tokio::time::timeout(PATIENCE, both).await.unwrap().0.unwrap();
 
-    let raw: Vec<(Record, Envelope<RawFrame>)> = all_records(&bus, &topic::raw(VENUE, "quote"))
+    let raw: Vec<(Record, Envelope<RawFrame>)> = all_records(&bus, &topic::raw(&VENUE.parse().unwrap(), "quote"))
         .await
         .into_iter()
         .filter(|record| record.key.as_deref().is_some_and(|key| key.starts_with(run.as_bytes()) || key == long_key))
@@ -266,7 +266,7 @@ async fn loses_nothing_while_the_broker_is_away() {
     let mut broker = Broker::start(BrokerChoice { own: true, ..BrokerChoice::default() }, data.path()).unwrap();
     let brokers = broker.bootstrap().to_owned();
     let bus = bus(&brokers);
-    let topics = topic::venue_topics(VENUE, &["quote".into()], &[], PARTITIONS);
+    let topics = topic::venue_topics(&VENUE.parse().unwrap(), &["quote".into()], &[], PARTITIONS);
     Admin::new(&bus).unwrap().ensure_topics(&topics).await.unwrap();
     let relay = Relay::start().await;
     let dir = tempfile::tempdir().unwrap();
@@ -295,7 +295,8 @@ async fn loses_nothing_while_the_broker_is_away() {
     };
     let both = Box::pin(async { tokio::join!(running, venue) });
     tokio::time::timeout(PATIENCE, both).await.unwrap().0.unwrap();
-    let mut keys: Vec<_> = all_records(&bus, &topic::raw(VENUE, "quote")).await.into_iter().map(|r| r.key).collect();
+    let mut keys: Vec<_> =
+        all_records(&bus, &topic::raw(&VENUE.parse().unwrap(), "quote")).await.into_iter().map(|r| r.key).collect();
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), BURST + 1);

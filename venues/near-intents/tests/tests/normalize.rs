@@ -76,7 +76,7 @@ async fn turns_raw_records_into_canonical_records_and_dead_letters() {
     let bus = BusConfig::at(bootstrap.clone());
     // The module knows its venue; on brokers that others use, their records are there too.
     let venue = "near-intents";
-    let raw_topic = topic::raw(venue, "quote");
+    let raw_topic = topic::raw(&venue.parse().unwrap(), "quote");
     for name in [&raw_topic, &topic::dead(&raw_topic), &topic::norm("swap_demand")] {
         make(&bus, name).await;
     }

@@ -87,7 +87,7 @@ impl Run {
     }
 
     async fn fault(&self, request: Value) {
-        self.stack.fakes.of(check::VENUE).unwrap().control(&request).await.unwrap();
+        self.stack.fakes.of(&check::VENUE.parse().unwrap()).unwrap().control(&request).await.unwrap();
     }
 
     /// Reads on until a result with this status and code comes.
