@@ -5,7 +5,7 @@ use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use crate::host::Host;
-use crate::instance::Slot;
+use crate::worker::Slot;
 use crate::limits::check_entries;
 use crate::v0_1::{self, bindings::executor as bindings};
 use crate::{Engine, Fault, FaultKind, Grants, Limits, LoadError, Module, Reason, World};

@@ -8,7 +8,7 @@ use wasmtime::component::Component;
 
 use crate::error::LoadError;
 use crate::fault::FaultKind;
-use crate::instance::{LIFECYCLE_MS_MAX, Live};
+use crate::worker::{LIFECYCLE_MS_MAX, Live};
 use crate::line;
 use crate::module::{Description, Loaded, Module};
 use crate::v0_1::bindings::shared::Shared;

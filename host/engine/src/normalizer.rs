@@ -6,7 +6,7 @@ use wasmtime::component::Instance;
 
 use crate::batch::{self, Outcome};
 use crate::host::Host;
-use crate::instance::Slot;
+use crate::worker::Slot;
 use crate::limits::check_entries;
 use crate::v0_1::bindings::normalizer as bindings;
 use crate::v0_1::{self, bindings::normalizer::exports::unrip::normalizer::normalizer as wit};

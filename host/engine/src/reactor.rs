@@ -8,7 +8,7 @@ use wasmtime::component::Instance;
 
 use crate::batch::{self, Outcome};
 use crate::host::Host;
-use crate::instance::Slot;
+use crate::worker::Slot;
 use crate::limits::check_entries;
 use crate::v0_1::bindings::reactor as bindings;
 use crate::v0_1::{self, bindings::reactor::exports::unrip::reactor::reactor as wit};
