@@ -21,17 +21,32 @@ pub(crate) fn of_call(error: &wasmtime::Error, host: &Host) -> Fault {
         Some(Trap::StackOverflow) => {
             (FaultKind::Stack, "recursed deeper than module.limits.stack_bytes_max".to_owned())
         }
-        _ if host.memory_refused() => {
-            (FaultKind::Memory, format!("wanted more memory than module.limits.memory_bytes_max: {cause}"))
-        }
+        // How a guest ends that was refused memory: it aborts, or it uses the address that it did not get.
+        Some(Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds) if host.memory_refused() => no_memory(&cause),
         Some(_) => (FaultKind::Trap, cause),
         None if cause.contains(OUTPUT_TEXT) => {
             (FaultKind::Output, "returned or logged more than module.limits.output_bytes_max".to_owned())
         }
-        // No trap: what it returned is not of the type (a string that is no UTF-8, a pointer outside its memory).
+        // No trap: what it returned is not of its type (a string that is not UTF-8, a pointer outside its memory).
         None => (FaultKind::Invalid, cause),
     };
     Fault::new(kind, bounded(&format!("{what}{}", frames(error))))
+}
+
+/// Why an instance could not be made: as of a call, or its exports do not fit.
+pub(crate) fn of_instantiation(error: &wasmtime::Error, host: &Host) -> Fault {
+    if error.downcast_ref::<Trap>().is_some() {
+        return of_call(error, host);
+    }
+    if host.memory_refused() {
+        let (kind, what) = no_memory(&error.root_cause().to_string());
+        return Fault::new(kind, bounded(&what));
+    }
+    Fault::new(FaultKind::Rebuild, bounded(&format!("{error:#}")))
+}
+
+fn no_memory(cause: &str) -> (FaultKind, String) {
+    (FaultKind::Memory, format!("was refused more memory than module.limits.memory_bytes_max: {cause}"))
 }
 
 /// A text that fits a log line or a dead letter.

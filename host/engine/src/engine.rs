@@ -1,18 +1,17 @@
-//! The engine: wasmtime's settings, the clock that ends calls, and the one linker.
+//! The engine: wasmtime's settings, one linker, one clock and the cache of compiled modules.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::cache::Cache;
+use crate::clock::{Clock, Ticking};
+use crate::error::EngineError;
 use crate::host::Host;
 use crate::v0_1::bindings::shared::Shared;
 use crate::{EngineConfig, LoadError, Module, load};
 
-/// Milliseconds between two ticks of the clock that ends calls: how exact a time limit is.
-const TICK_MS: u64 = 5;
 /// Frames of a trap's backtrace that are collected.
 const BACKTRACE_FRAMES: std::num::NonZeroUsize = match std::num::NonZeroUsize::new(8) {
     Some(frames) => frames,
@@ -35,20 +34,23 @@ struct Inner {
     wasmtime: wasmtime::Engine,
     linker: Linker<Host>,
     cache: Option<Cache>,
+    clock: Clock,
     config: EngineConfig,
 }
 
 impl Engine {
     /// Starts the engine and its clock, which ends with the engine.
-    pub fn new(config: EngineConfig) -> Result<Self, LoadError> {
+    pub fn new(config: EngineConfig) -> Result<Self, EngineError> {
         config.limits.check()?;
-        let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
+        let failed = |error: wasmtime::Error| EngineError::Start(format!("{error:#}"));
         let wasmtime = wasmtime::Engine::new(&settings(&config)).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
         Shared::add_to_linker::<Host, HasSelf<Host>>(&mut linker, |host| host).map_err(failed)?;
-        start_clock(&wasmtime)?;
+        let ticked = wasmtime.clone();
+        let clock = Clock::start(move || ticked.increment_epoch())
+            .map_err(|error| EngineError::Start(format!("cannot start the clock's thread: {error}")))?;
         let cache = config.cache_dir.as_deref().and_then(|dir| Cache::open(dir, &wasmtime));
-        Ok(Self { inner: Arc::new(Inner { wasmtime, linker, cache, config }) })
+        Ok(Self { inner: Arc::new(Inner { wasmtime, linker, cache, clock, config }) })
     }
 
     /// Reads, checks, compiles and describes the component at `path`.
@@ -74,9 +76,9 @@ impl Engine {
         &self.inner.config
     }
 
-    /// Ticks until a call that may take so long is ended; the tick under way does not count.
-    pub(crate) fn ticks(millis: u64) -> u64 {
-        millis.div_ceil(TICK_MS).saturating_add(1)
+    /// To be held during a call whose deadline is set after it was taken.
+    pub(crate) fn ticking(&self) -> Ticking<'_> {
+        self.inner.clock.ticking()
     }
 }
 
@@ -94,18 +96,4 @@ fn settings(config: &EngineConfig) -> wasmtime::Config {
         .wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES))
         .max_wasm_stack(usize::try_from(config.limits.stack_bytes_max).unwrap_or(usize::MAX));
     settings
-}
-
-fn start_clock(engine: &wasmtime::Engine) -> Result<(), LoadError> {
-    let weak = engine.weak();
-    let tick = move || {
-        loop {
-            std::thread::sleep(Duration::from_millis(TICK_MS));
-            // The last engine is gone: so is the need for a clock.
-            let Some(engine) = weak.upgrade() else { return };
-            engine.increment_epoch();
-        }
-    };
-    let thread = std::thread::Builder::new().name("module-clock".to_owned()).spawn(tick);
-    thread.map(drop).map_err(|error| LoadError::Engine(format!("its clock thread does not start: {error}")))
 }

@@ -5,9 +5,9 @@ use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use crate::host::Host;
-use crate::worker::Slot;
 use crate::limits::check_entries;
 use crate::v0_1::{self, bindings::executor as bindings};
+use crate::worker::Worker;
 use crate::{Engine, Fault, FaultKind, Grants, Limits, LoadError, Module, Reason, World};
 
 pub use crate::v0_1::bindings::executor::exports::unrip::executor::executor::{
@@ -17,14 +17,9 @@ pub use crate::v0_1::bindings::executor::exports::unrip::executor::executor::{
 pub use crate::v0_1::bindings::shared::unrip::types::command::{ExecuteTrade, SideFixed, SwapAnswer, TradeAction};
 
 /// An executor module's instance.
+#[derive(Debug)]
 pub struct Executor {
-    pub(crate) slot: Slot<bindings::Module>,
-}
-
-impl std::fmt::Debug for Executor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Executor").finish_non_exhaustive()
-    }
+    pub(crate) worker: Worker<bindings::Module>,
 }
 
 impl Executor {
@@ -37,12 +32,12 @@ impl Executor {
         config: &serde_json::Value,
     ) -> Result<Self, LoadError> {
         let bind = |store: &mut Store<Host>, instance: &Instance| bindings::Module::new(store, instance);
-        Ok(Self { slot: Slot::new(World::Executor, bind, engine, module, limits, grants, config)? })
+        Ok(Self { worker: Worker::new(World::Executor, bind, engine, module, limits, grants, config)? })
     }
 
     /// The code and configuration that prepare this instance's actions.
     pub fn module_ref(&self) -> &ModuleRef {
-        self.slot.module_ref()
+        self.worker.module_ref()
     }
 
     /// What to ask again and again.
@@ -142,11 +137,11 @@ impl Executor {
         entries: impl FnOnce(&R) -> usize,
         check: impl FnOnce(&Grants, &R) -> Result<(), Fault>,
     ) -> Result<R, Fault> {
-        let result = self.slot.call(1, export)?;
-        let max = self.slot.limits().entries_per_answer_max;
+        let result = self.worker.call(1, export)?;
+        let max = self.worker.limits().entries_per_answer_max;
         check_entries("entries in one answer", entries(&result), "module.limits.entries_per_answer_max", max)
-            .and_then(|()| check(self.slot.grants(), &result))
-            .inspect_err(|fault| self.slot.discard(fault))?;
+            .and_then(|()| check(self.worker.grants(), &result))
+            .inspect_err(|fault| self.worker.discard(fault))?;
         Ok(result)
     }
 }

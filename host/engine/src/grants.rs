@@ -3,14 +3,14 @@
 use crate::fault::{Fault, FaultKind};
 use crate::limits::check_entries;
 use crate::module::{Capability, Module};
-use crate::{Grants, Header, HeaderValue, HttpRequest, LoadError};
+use crate::{Grants, Header, HeaderValue, HttpRequest, LoadErrorKind};
 
 /// Headers that one request or handshake may have.
 const HEADERS_MAX: usize = 64;
 
 impl Grants {
     /// Refuses a module that needs what is not granted.
-    pub(crate) fn check_declared(&self, module: &Module) -> Result<(), LoadError> {
+    pub(crate) fn check_declared(&self, module: &Module) -> Result<(), LoadErrorKind> {
         for capability in &module.description().capabilities {
             let (granted, what, key) = match capability {
                 Capability::Websocket(name) => {
@@ -26,11 +26,7 @@ impl Grants {
                 Capability::State => (self.state, "state".to_owned(), "state"),
             };
             if !granted {
-                return Err(LoadError::NotGranted {
-                    path: module.inner.path.clone(),
-                    capability: what,
-                    key: format!("module.grants.{key}"),
-                });
+                return Err(LoadErrorKind::NotGranted { capability: what, key: format!("module.grants.{key}") });
             }
         }
         Ok(())

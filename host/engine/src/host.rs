@@ -49,7 +49,7 @@ impl Host {
         }
     }
 
-    /// Whether this call was refused memory.
+    /// Whether this call was refused memory, and has not been granted any since: otherwise it got over it.
     pub(crate) fn memory_refused(&self) -> bool {
         self.memory_refused
     }
@@ -58,11 +58,12 @@ impl Host {
     fn grow(&mut self, current: u64, desired: u64) -> bool {
         let more = self.memory_bytes.saturating_add(desired.saturating_sub(current));
         let granted = more <= self.memory_bytes_max;
+        // What is granted and not got (the system has no more) stays counted: wasmtime also reports growth that failed
+        // before this was asked, and taking that back would let a module exceed its limit.
         if granted {
             self.memory_bytes = more;
-        } else {
-            self.memory_refused = true;
         }
+        self.memory_refused = !granted;
         granted
     }
 }
@@ -132,10 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_counts_for_its_own_call_only() {
+    fn a_refusal_counts_for_its_own_call_only_and_until_memory_is_granted() {
         let mut host = host(65_536);
         assert!(!host.memory_growing(0, 131_072, None).unwrap());
         host.begin();
         assert!(!host.memory_refused());
+        assert!(!host.memory_growing(0, 131_072, None).unwrap());
+        assert!(host.memory_growing(0, 65_536, None).unwrap());
+        assert!(!host.memory_refused(), "it got over the refusal");
     }
 }

@@ -5,9 +5,9 @@ use wasmtime::Store;
 use wasmtime::component::Instance;
 
 use crate::host::Host;
-use crate::worker::Slot;
 use crate::limits::check_entries;
 use crate::v0_1::{self, bindings::ingestor as bindings};
+use crate::worker::Worker;
 use crate::{Engine, Fault, FaultKind, Grants, Limits, LoadError, Module, World};
 
 pub use crate::v0_1::bindings::ingestor::exports::unrip::ingestor::ingestor::{
@@ -15,14 +15,9 @@ pub use crate::v0_1::bindings::ingestor::exports::unrip::ingestor::ingestor::{
 };
 
 /// An ingestor's instance.
+#[derive(Debug)]
 pub struct Ingestor {
-    pub(crate) slot: Slot<bindings::Module>,
-}
-
-impl std::fmt::Debug for Ingestor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ingestor").finish_non_exhaustive()
-    }
+    pub(crate) worker: Worker<bindings::Module>,
 }
 
 impl Ingestor {
@@ -35,12 +30,12 @@ impl Ingestor {
         config: &serde_json::Value,
     ) -> Result<Self, LoadError> {
         let bind = |store: &mut Store<Host>, instance: &Instance| bindings::Module::new(store, instance);
-        Ok(Self { slot: Slot::new(World::Ingestor, bind, engine, module, limits, grants, config)? })
+        Ok(Self { worker: Worker::new(World::Ingestor, bind, engine, module, limits, grants, config)? })
     }
 
     /// The code and configuration that make this instance's records.
     pub fn module_ref(&self) -> &ModuleRef {
-        self.slot.module_ref()
+        self.worker.module_ref()
     }
 
     /// What to do on `event`. After a fault the instance is new and knows nothing: close what is open and give it
@@ -50,11 +45,11 @@ impl Ingestor {
     pub fn handle(&mut self, event: &Event, now: Timestamp) -> Result<Vec<Effect>, Fault> {
         let now = v0_1::time_out(now);
         let effects =
-            self.slot.call(1, |module, store| module.unrip_ingestor_ingestor().call_handle(store, event, now))?;
-        check_sizes(&effects, self.slot.limits())
+            self.worker.call(1, |module, store| module.unrip_ingestor_ingestor().call_handle(store, event, now))?;
+        check_sizes(&effects, self.worker.limits())
             .and_then(|()| check_frame(event, &effects))
-            .and_then(|()| effects.iter().try_for_each(|effect| check_grant(self.slot.grants(), effect)))
-            .inspect_err(|fault| self.slot.discard(fault))?;
+            .and_then(|()| effects.iter().try_for_each(|effect| check_grant(self.worker.grants(), effect)))
+            .inspect_err(|fault| self.worker.discard(fault))?;
         Ok(effects)
     }
 }

@@ -53,11 +53,11 @@ macro_rules! instance {
             }
 
             fn made_by(&self) -> &Arc<ModuleRef> {
-                self.slot.module_ref()
+                self.worker.module_ref()
             }
 
             fn take_faults(&mut self) -> FaultCounts {
-                self.slot.take_faults()
+                self.worker.take_faults()
             }
         }
     };

@@ -7,6 +7,7 @@
 mod batch;
 mod cache;
 mod classify;
+mod clock;
 mod engine;
 mod error;
 pub mod executor;
@@ -26,7 +27,7 @@ mod v0_1;
 mod worker;
 
 pub use engine::Engine;
-pub use error::LoadError;
+pub use error::{EngineError, LoadError, LoadErrorKind};
 pub use fault::{Fatal, Fault, FaultCounts, FaultKind, Rejection};
 pub use instance::Instance;
 pub use limits::{EngineConfig, Grants, Limits};

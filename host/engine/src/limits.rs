@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::error::LoadError;
+use crate::error::EngineError;
 use crate::fault::{Fault, FaultKind};
 
 /// Smallest and largest wasm stack in bytes: less cannot run a parser, more does not fit a thread of 2 MiB.
@@ -59,7 +59,7 @@ impl Default for Limits {
 
 impl Limits {
     /// Refuses limits under which nothing could run or the host itself would suffer.
-    pub(crate) fn check(&self) -> Result<(), LoadError> {
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
         let any = 1..=u64::MAX;
         let entries = |count: usize| count as u64;
         for (key, value, range) in [
@@ -75,7 +75,7 @@ impl Limits {
         ] {
             if !range.contains(&value) {
                 let (key, least, most) = (format!("module.limits.{key}"), range.start(), range.end());
-                return Err(LoadError::Limits {
+                return Err(EngineError::Limits {
                     key,
                     reason: format!("is {value}, must be between {least} and {most}"),
                 });

@@ -5,7 +5,7 @@ use std::fmt;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
-use crate::error::LoadError;
+use crate::error::LoadErrorKind;
 use crate::module::World;
 
 /// The lines that this host serves; a line's own code is in the module of its name.
@@ -47,6 +47,12 @@ impl Export {
             .is_some_and(|(world, version)| world == self.world.name() && self.line.holds(version))
     }
 
+    /// Every world of every line that is served.
+    fn all() -> Vec<Self> {
+        let of = |line| World::ALL.map(|world| Self { world, line });
+        LINES.into_iter().flat_map(of).collect()
+    }
+
     /// Reads `unrip:normalizer/normalizer@0.1.3`.
     fn parse(name: &str) -> Option<Self> {
         let (interface, version) = name.strip_prefix("unrip:")?.split_once('@')?;
@@ -64,25 +70,21 @@ impl fmt::Display for Export {
 }
 
 /// The world of a component, by the interface that it exports.
-pub(crate) fn world_of(component: &Component, engine: &wasmtime::Engine, path: &str) -> Result<Export, LoadError> {
+pub(crate) fn world_of(component: &Component, engine: &wasmtime::Engine) -> Result<Export, LoadErrorKind> {
     let component_type = component.component_type();
     let names: Vec<&str> = component_type.exports(engine).map(|(name, _)| name).collect();
     let mut ours = names.iter().filter_map(|name| Export::parse(name));
     match (ours.next(), ours.next()) {
         (Some(export), None) => Ok(export),
-        _ => Err(LoadError::NoWorld {
-            path: path.to_owned(),
-            expected: format!(
-                "exactly one of {}",
-                list(World::ALL.map(|world| format!("unrip:{world}/{world}@0.1")).iter())
-            ),
+        _ => Err(LoadErrorKind::NoWorld {
+            expected: format!("exactly one of {}", list(Export::all().iter())),
             found: if names.is_empty() { "nothing".to_owned() } else { list(names.iter()) },
         }),
     }
 }
 
 /// Refuses a component that imports more than our log and the types of our contract.
-pub(crate) fn check_imports(component: &Component, engine: &wasmtime::Engine, path: &str) -> Result<(), LoadError> {
+pub(crate) fn check_imports(component: &Component, engine: &wasmtime::Engine) -> Result<(), LoadErrorKind> {
     let component_type = component.component_type();
     let foreign: Vec<&str> = component_type
         .imports(engine)
@@ -93,11 +95,12 @@ pub(crate) fn check_imports(component: &Component, engine: &wasmtime::Engine, pa
         return Ok(());
     }
     let cure = if foreign.iter().any(|name| name.starts_with("wasi:")) {
-        "modules are pure; build it for wasm32-unknown-unknown, which links no WASI in"
+        "modules are pure; build it for wasm32-unknown-unknown, which links no WASI in".to_owned()
     } else {
-        "the host gives modules `unrip:host/log@0.1` and nothing else; remove the import"
+        let log = LINES.map(|line| format!("unrip:host/log@{}", line.version()));
+        format!("the host gives modules {} and nothing else; remove the import", list(log.iter()))
     };
-    Err(LoadError::Import { path: path.to_owned(), imports: list(foreign.iter()), cure: cure.to_owned() })
+    Err(LoadErrorKind::Import { imports: list(foreign.iter()), cure })
 }
 
 fn is_log(name: &str) -> bool {
@@ -152,6 +155,13 @@ mod tests {
         for wit in ["unrip:normalizer@0.1.0", "unrip:executor@0.2.0", "unrip:executor", "executor@0.1.0", ""] {
             assert!(!export.is_named_by(wit), "{wit}");
         }
+    }
+
+    #[test]
+    fn what_would_do_is_said_of_every_line_that_is_served() {
+        let all: Vec<String> = Export::all().iter().map(Export::to_string).collect();
+        assert_eq!(all.len(), World::ALL.len() * LINES.len());
+        assert!(all.iter().all(|name| Export::parse(name).is_some()), "{all:?}");
     }
 
     #[test]

@@ -6,11 +6,11 @@ use wasmtime::component::Instance;
 
 use crate::batch::{self, Outcome};
 use crate::host::Host;
-use crate::worker::Slot;
 use crate::limits::check_entries;
 use crate::v0_1::bindings::normalizer as bindings;
 use crate::v0_1::{self, bindings::normalizer::exports::unrip::normalizer::normalizer as wit};
-use crate::{Capability, Engine, Fatal, Fault, Grants, Limits, LoadError, Module, Rejection, World};
+use crate::worker::Worker;
+use crate::{Capability, Engine, Fatal, Fault, Grants, Limits, LoadError, LoadErrorKind, Module, Rejection, World};
 
 pub use unrip_core::event::canonical::CanonicalEvent;
 
@@ -34,14 +34,9 @@ pub struct RawInput {
 }
 
 /// A normalizer's instance; one per worker.
+#[derive(Debug)]
 pub struct Normalizer {
-    pub(crate) slot: Slot<bindings::Module>,
-}
-
-impl std::fmt::Debug for Normalizer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Normalizer").finish_non_exhaustive()
-    }
+    pub(crate) worker: Worker<bindings::Module>,
 }
 
 impl Normalizer {
@@ -54,21 +49,18 @@ impl Normalizer {
         config: &serde_json::Value,
     ) -> Result<Self, LoadError> {
         if module.description().capabilities.contains(&Capability::State) {
-            return Err(LoadError::NotServed {
-                path: module.inner.path.clone(),
-                capability: "state".to_owned(),
-                reason:
-                    "a normalizer with memory must be rebuilt by rereading its stream, which this host does not do yet"
-                        .to_owned(),
-            });
+            let reason =
+                "a normalizer with memory must be rebuilt by rereading its stream, which this host does not do yet";
+            let kind = LoadErrorKind::NotServed { capability: "state".to_owned(), reason: reason.to_owned() };
+            return Err(kind.of(module.path()));
         }
         let bind = |store: &mut Store<Host>, instance: &Instance| bindings::Module::new(store, instance);
-        Ok(Self { slot: Slot::new(World::Normalizer, bind, engine, module, limits, grants, config)? })
+        Ok(Self { worker: Worker::new(World::Normalizer, bind, engine, module, limits, grants, config)? })
     }
 
     /// The code and configuration that make this worker's records.
     pub fn module_ref(&self) -> &ModuleRef {
-        self.slot.module_ref()
+        self.worker.module_ref()
     }
 
     /// One result per record, in order. A record on which the module fails twice alone is a [`Rejection::Fault`].
@@ -76,20 +68,23 @@ impl Normalizer {
     /// Where results are large there are fewer than records, and at least one: the caller writes what there is and comes
     /// again with the rest, so that no batch outgrows the host's memory.
     pub fn normalize(&mut self, records: &[RawInput]) -> Result<Vec<Result<Vec<CanonicalEvent>, Rejection>>, Fatal> {
-        let size = batch::size(self.slot.limits().call_ms_max);
-        let slot = &mut self.slot;
-        batch::run(records, size, |records| call(slot, records)).map_err(|fault| self.slot.fatal(fault))
+        let size = batch::size(self.worker.limits().call_ms_max);
+        let worker = &mut self.worker;
+        batch::run(records, size, |records| call(worker, records)).map_err(|fault| self.worker.fatal(fault))
     }
 }
 
-fn call(slot: &mut Slot<bindings::Module>, records: &[RawInput]) -> Result<Vec<Outcome<Vec<CanonicalEvent>>>, Fault> {
+fn call(
+    worker: &mut Worker<bindings::Module>,
+    records: &[RawInput],
+) -> Result<Vec<Outcome<Vec<CanonicalEvent>>>, Fault> {
     let given: Vec<_> = records.iter().map(record_out).collect();
-    let results =
-        slot.call(records.len(), |module, store| module.unrip_normalizer_normalizer().call_normalize(store, &given))?;
-    batch::check_count(results.len(), records.len()).inspect_err(|fault| slot.discard(fault))?;
-    let max = slot.limits().events_per_record_max;
+    let results = worker
+        .call(records.len(), |module, store| module.unrip_normalizer_normalizer().call_normalize(store, &given))?;
+    batch::check_count(results.len(), records.len()).inspect_err(|fault| worker.discard(fault))?;
+    let max = worker.limits().events_per_record_max;
     let outcomes: Vec<_> = results.into_iter().map(|result| outcome_in(result, max)).collect();
-    slot.note_faults(&outcomes);
+    worker.note_faults(&outcomes);
     Ok(outcomes)
 }
 

@@ -8,11 +8,13 @@ use wasmtime::component::Instance;
 
 use crate::batch::{self, Outcome};
 use crate::host::Host;
-use crate::worker::Slot;
 use crate::limits::check_entries;
 use crate::v0_1::bindings::reactor as bindings;
 use crate::v0_1::{self, bindings::reactor::exports::unrip::reactor::reactor as wit};
-use crate::{Capability, Engine, Fatal, Fault, FaultKind, Grants, Limits, LoadError, Module, Rejection, World};
+use crate::worker::Worker;
+use crate::{
+    Capability, Engine, Fatal, Fault, FaultKind, Grants, Limits, LoadError, LoadErrorKind, Module, Rejection, World,
+};
 use unrip_core::event::canonical::CanonicalEvent;
 
 /// Bytes of a strategy's name.
@@ -66,17 +68,12 @@ pub struct Command {
 }
 
 /// A strategy's instance; one per partition or worker.
+#[derive(Debug)]
 pub struct Reactor {
-    pub(crate) slot: Slot<bindings::Module>,
+    pub(crate) worker: Worker<bindings::Module>,
     strategy: String,
     /// What an instance that is made anew begins with; none where the module keeps no state.
     state: Option<Vec<u8>>,
-}
-
-impl std::fmt::Debug for Reactor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reactor").finish_non_exhaustive()
-    }
 }
 
 impl Reactor {
@@ -89,28 +86,27 @@ impl Reactor {
         config: &serde_json::Value,
     ) -> Result<Self, LoadError> {
         let bind = |store: &mut Store<Host>, instance: &Instance| bindings::Module::new(store, instance);
-        let mut slot = Slot::new(World::Reactor, bind, engine, module, limits, grants, config)?;
-        let strategy = slot
+        let mut worker = Worker::new(World::Reactor, bind, engine, module, limits, grants, config)?;
+        let strategy = worker
             .call(1, |module, store| module.unrip_reactor_reactor().call_strategy(store))
-            .map_err(|fault| slot.failed("strategy", fault))?;
+            .map_err(|fault| worker.refused(LoadErrorKind::Failed { call: "strategy", fault }))?;
         if !is_strategy(&strategy) {
             let shown = cut(&strategy, STRATEGY_BYTES_MAX);
-            return Err(
-                slot.misdescribed(format!("strategy `{shown}` is not 1 to {STRATEGY_BYTES_MAX} of a-z, 0-9, - and _"))
-            );
+            let reason = format!("strategy `{shown}` is not 1 to {STRATEGY_BYTES_MAX} of a-z, 0-9, - and _");
+            return Err(worker.refused(LoadErrorKind::Description { reason }));
         }
         let stateful = module.description().capabilities.contains(&Capability::State);
-        let mut reactor = Self { slot, strategy, state: None };
+        let mut reactor = Self { worker, strategy, state: None };
         if stateful {
-            let first = reactor.snapshot().map_err(|fault| reactor.slot.failed("snapshot", fault))?;
-            reactor.state = Some(first);
+            let failed = |fault| LoadErrorKind::Failed { call: "snapshot", fault }.of(module.path());
+            reactor.state = Some(reactor.snapshot().map_err(failed)?);
         }
         Ok(reactor)
     }
 
     /// The code and configuration that make this worker's records.
     pub fn module_ref(&self) -> &ModuleRef {
-        self.slot.module_ref()
+        self.worker.module_ref()
     }
 
     /// The strategy's name, fixed by its configuration.
@@ -126,19 +122,19 @@ impl Reactor {
     /// One result per input, in order. An input on which the module fails twice alone is a [`Rejection::Fault`]
     /// and leaves no trace in its state. As for a normalizer, there are fewer results than inputs where they are large.
     pub fn react(&mut self, inputs: &[Input]) -> Result<Vec<Result<Vec<Decision>, Rejection>>, Fatal> {
-        let size = batch::size(self.slot.limits().call_ms_max);
-        batch::run(inputs, size, |inputs| self.call(inputs)).map_err(|fault| self.slot.fatal(fault))
+        let size = batch::size(self.worker.limits().call_ms_max);
+        batch::run(inputs, size, |inputs| self.call(inputs)).map_err(|fault| self.worker.fatal(fault))
     }
 
     /// The state of the instance, opaque; empty where there is none.
     pub fn snapshot(&mut self) -> Result<Vec<u8>, Fault> {
         self.ready()?;
-        self.slot.call(1, |module, store| module.unrip_reactor_reactor().call_snapshot(store))
+        self.worker.call(1, |module, store| module.unrip_reactor_reactor().call_snapshot(store))
     }
 
     /// Takes a state that [`Self::snapshot`] of the same version gave. The inner error is the module's: the state is as before.
     pub fn restore(&mut self, state: Vec<u8>) -> Result<Result<(), String>, Fault> {
-        let answer = self.slot.call(1, |module, store| module.unrip_reactor_reactor().call_restore(store, &state))?;
+        let answer = self.worker.call(1, |module, store| module.unrip_reactor_reactor().call_restore(store, &state))?;
         if answer.is_ok() && self.state.is_some() {
             self.state = Some(state);
         }
@@ -149,24 +145,24 @@ impl Reactor {
         self.ready()?;
         let given: Vec<_> = inputs.iter().map(input_out).collect();
         let results =
-            self.slot.call(inputs.len(), |module, store| module.unrip_reactor_reactor().call_react(store, &given))?;
-        batch::check_count(results.len(), inputs.len()).inspect_err(|fault| self.slot.discard(fault))?;
+            self.worker.call(inputs.len(), |module, store| module.unrip_reactor_reactor().call_react(store, &given))?;
+        batch::check_count(results.len(), inputs.len()).inspect_err(|fault| self.worker.discard(fault))?;
         if self.state.is_some() {
             self.state = Some(self.snapshot()?);
         }
-        let max = self.slot.limits().commands_per_event_max;
+        let max = self.worker.limits().commands_per_event_max;
         let outcomes: Vec<_> =
             inputs.iter().zip(results).map(|(input, result)| outcome_in(input, result, max)).collect();
-        self.slot.note_faults(&outcomes);
+        self.worker.note_faults(&outcomes);
         Ok(outcomes)
     }
 
     /// An instance made anew gets the state that the last good call left.
     fn ready(&mut self) -> Result<(), Fault> {
-        let Some(state) = self.state.as_ref().filter(|_| self.slot.is_gone()) else { return self.slot.ready() };
+        let Some(state) = self.state.as_ref().filter(|_| self.worker.is_gone()) else { return self.worker.ready() };
         let rebuild = |text: String| Fault::new(FaultKind::Rebuild, text);
-        self.slot.ready()?;
-        let answer = self.slot.call(1, |module, store| module.unrip_reactor_reactor().call_restore(store, state));
+        self.worker.ready()?;
+        let answer = self.worker.call(1, |module, store| module.unrip_reactor_reactor().call_restore(store, state));
         answer.map_err(|fault| rebuild(fault.to_string()))?.map_err(rebuild)
     }
 }

@@ -1,5 +1,6 @@
-//! One instance of a module, made anew after each failure.
+//! One instance of a module, made again after each failure.
 
+use std::fmt;
 use std::sync::Arc;
 
 use unrip_core::{ModuleRef, content};
@@ -7,12 +8,13 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use crate::batch::Outcome;
-use crate::error::LoadError;
+use crate::clock::Clock;
+use crate::error::{EngineError, LoadErrorKind};
 use crate::fault::{Fatal, Fault, FaultCounts, FaultKind, Rejection};
 use crate::host::Host;
 use crate::module::{Module, World};
 use crate::v0_1::bindings::shared::Shared;
-use crate::{Engine, Grants, Limits, classify};
+use crate::{Engine, Grants, Limits, LoadError, classify};
 
 /// Milliseconds for making an instance, `describe` and `configure`: once per instance, and interpreters start slowly.
 pub(crate) const LIFECYCLE_MS_MAX: u64 = 5_000;
@@ -22,6 +24,7 @@ pub(crate) type Bind<B> = fn(&mut Store<Host>, &Instance) -> wasmtime::Result<B>
 
 /// An instance and its exports. Any failure ends it.
 pub(crate) struct Live<B> {
+    engine: Engine,
     store: Store<Host>,
     exports: B,
     instance: Instance,
@@ -39,17 +42,12 @@ impl<B> Live<B> {
         store.limiter(|host| host);
         // Counts what the host copies out of the instance in one go: a result, or a log line.
         store.set_hostcall_fuel(usize::try_from(limits.output_bytes_max).unwrap_or(usize::MAX));
-        store.set_epoch_deadline(Engine::ticks(LIFECYCLE_MS_MAX));
+        let _ticking = engine.ticking();
+        store.set_epoch_deadline(Clock::ticks(LIFECYCLE_MS_MAX));
         let made = pre.instantiate(&mut store).and_then(|instance| Ok((bind(&mut store, &instance)?, instance)));
         match made {
-            Ok((exports, instance)) => Ok(Self { store, exports, instance }),
-            Err(error) => {
-                let found = classify::of_call(&error, store.data());
-                let kind = if found.kind == FaultKind::Invalid { FaultKind::Rebuild } else { found.kind };
-                let text =
-                    if kind == FaultKind::Rebuild { classify::bounded(&format!("{error:#}")) } else { found.text };
-                Err(Fault::new(kind, text))
-            }
+            Ok((exports, instance)) => Ok(Self { engine: engine.clone(), store, exports, instance }),
+            Err(error) => Err(classify::of_instantiation(&error, store.data())),
         }
     }
 
@@ -59,26 +57,36 @@ impl<B> Live<B> {
         millis: u64,
         export: impl FnOnce(&B, &mut Store<Host>) -> wasmtime::Result<R>,
     ) -> Result<R, Fault> {
-        self.store.set_epoch_deadline(Engine::ticks(millis));
-        self.store.data_mut().begin();
-        let result = export(&self.exports, &mut self.store);
-        self.store.data().end();
-        result.map_err(|error| classify::of_call(&error, self.store.data()))
+        let exports = &self.exports;
+        bounded(&self.engine, &mut self.store, millis, |store| export(exports, store))
     }
 
     /// The error inside is the module's own.
     fn configure(&mut self, config: &str) -> Result<Result<(), String>, Fault> {
-        self.store.set_epoch_deadline(Engine::ticks(LIFECYCLE_MS_MAX));
-        self.store.data_mut().begin();
-        let result = Shared::new(&mut self.store, &self.instance)
-            .and_then(|shared| shared.unrip_types_lifecycle().call_configure(&mut self.store, config));
-        self.store.data().end();
-        result.map_err(|error| classify::of_call(&error, self.store.data()))
+        let instance = &self.instance;
+        bounded(&self.engine, &mut self.store, LIFECYCLE_MS_MAX, |store| {
+            Shared::new(&mut *store, instance)?.unrip_types_lifecycle().call_configure(store, config)
+        })
     }
 }
 
-/// A worker's place for an instance: there is one whenever it is needed.
-pub(crate) struct Slot<B> {
+/// Runs a call within its time, its log lines counted.
+fn bounded<R>(
+    engine: &Engine,
+    store: &mut Store<Host>,
+    millis: u64,
+    call: impl FnOnce(&mut Store<Host>) -> wasmtime::Result<R>,
+) -> Result<R, Fault> {
+    let _ticking = engine.ticking();
+    store.set_epoch_deadline(Clock::ticks(millis));
+    store.data_mut().begin();
+    let result = call(store);
+    store.data_mut().end();
+    result.map_err(|error| classify::of_call(&error, store.data()))
+}
+
+/// A module at work: it has an instance whenever one is needed.
+pub(crate) struct Worker<B> {
     engine: Engine,
     module: Module,
     limits: Limits,
@@ -90,7 +98,7 @@ pub(crate) struct Slot<B> {
     live: Option<Live<B>>,
 }
 
-impl<B> Slot<B> {
+impl<B> Worker<B> {
     /// Checks world, grants and configuration, and makes the first instance.
     pub(crate) fn new(
         world: World,
@@ -101,19 +109,13 @@ impl<B> Slot<B> {
         grants: &Grants,
         config: &serde_json::Value,
     ) -> Result<Self, LoadError> {
-        let path = module.inner.path.clone();
+        let refused = |kind: LoadErrorKind| kind.of(module.path());
         if module.world() != world {
-            return Err(LoadError::WrongWorld { path, found: module.world(), expected: world });
+            return Err(refused(LoadErrorKind::WrongWorld { found: module.world(), expected: world }));
         }
-        if !config.is_object() {
-            return Err(LoadError::Configuration { path, reason: "it must be a table of keys and values".to_owned() });
-        }
-        check_limits(limits, engine)?;
-        grants.check_declared(module)?;
-        let unreadable =
-            |error: &dyn std::fmt::Display| LoadError::Configuration { path: path.clone(), reason: error.to_string() };
-        let canonical = content::canonical(config).map_err(|error| unreadable(&error))?;
-        let config_digest = content::config_digest(config).map_err(|error| unreadable(&error))?;
+        check_limits(limits, engine).map_err(|error| refused(error.into()))?;
+        grants.check_declared(module).map_err(refused)?;
+        let (canonical, config_digest) = canonical(config).map_err(refused)?;
         let description = module.description();
         let module_ref = Arc::new(ModuleRef {
             name: description.name.clone(),
@@ -122,12 +124,19 @@ impl<B> Slot<B> {
             wit: description.wit.clone(),
             config_digest: format!("sha256:{config_digest}"),
         });
-        let (engine, module) = (engine.clone(), module.clone());
-        let (limits, grants) = (limits.clone(), grants.clone());
-        let faults = FaultCounts::default();
-        let mut slot = Self { engine, module, limits, grants, config: canonical, bind, module_ref, faults, live: None };
-        slot.live = Some(slot.make()?);
-        Ok(slot)
+        let mut worker = Self {
+            engine: engine.clone(),
+            module: module.clone(),
+            limits: limits.clone(),
+            grants: grants.clone(),
+            config: canonical,
+            bind,
+            module_ref,
+            faults: FaultCounts::default(),
+            live: None,
+        };
+        worker.live = Some(worker.make().map_err(refused)?);
+        Ok(worker)
     }
 
     pub(crate) fn module_ref(&self) -> &Arc<ModuleRef> {
@@ -155,7 +164,8 @@ impl<B> Slot<B> {
     /// Makes an instance if there is none.
     pub(crate) fn ready(&mut self) -> Result<(), Fault> {
         if self.live.is_none() {
-            self.live = Some(self.make().map_err(|error| Fault::new(FaultKind::Rebuild, error.to_string()))?);
+            let failed = |kind: LoadErrorKind| Fault::new(FaultKind::Rebuild, kind.of(self.module.path()).to_string());
+            self.live = Some(self.make().map_err(failed)?);
         }
         Ok(())
     }
@@ -197,35 +207,46 @@ impl<B> Slot<B> {
     }
 
     /// An error of load time that names this module.
-    pub(crate) fn failed(&self, call: &'static str, fault: Fault) -> LoadError {
-        LoadError::Failed { path: self.module.inner.path.clone(), call, fault }
+    pub(crate) fn refused(&self, kind: LoadErrorKind) -> LoadError {
+        kind.of(self.module.path())
     }
 
-    pub(crate) fn misdescribed(&self, reason: String) -> LoadError {
-        LoadError::Description { path: self.module.inner.path.clone(), reason }
-    }
-
-    fn make(&self) -> Result<Live<B>, LoadError> {
+    fn make(&self) -> Result<Live<B>, LoadErrorKind> {
         let name = self.module_ref.name.as_str().into();
         let mut live = Live::new(&self.engine, &self.module.inner.pre, name, &self.limits, self.bind)
-            .map_err(|fault| self.failed("instantiate", fault))?;
-        let configured = live.configure(&self.config).map_err(|fault| self.failed("configure", fault))?;
-        let path = &self.module.inner.path;
-        configured
-            .map(|()| live)
-            .map_err(|reason| LoadError::Configuration { path: path.clone(), reason: classify::bounded(&reason) })
+            .map_err(|fault| LoadErrorKind::Failed { call: "instantiate", fault })?;
+        match live.configure(&self.config).map_err(|fault| LoadErrorKind::Failed { call: "configure", fault })? {
+            Ok(()) => Ok(live),
+            Err(reason) => Err(LoadErrorKind::Configuration { reason: classify::bounded(&reason) }),
+        }
     }
 }
 
-fn check_limits(limits: &Limits, engine: &Engine) -> Result<(), LoadError> {
+impl<B> fmt::Debug for Worker<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("module", &self.module).finish_non_exhaustive()
+    }
+}
+
+/// The configuration as the module gets it, and its digest.
+fn canonical(config: &serde_json::Value) -> Result<(String, String), LoadErrorKind> {
+    let refused = |reason: String| LoadErrorKind::Configuration { reason };
+    if !config.is_object() {
+        return Err(refused("it must be a table of keys and values".to_owned()));
+    }
+    let canonical = content::canonical(config).map_err(|error| refused(error.to_string()))?;
+    Ok((canonical, content::config_digest(config).map_err(|error| refused(error.to_string()))?))
+}
+
+fn check_limits(limits: &Limits, engine: &Engine) -> Result<(), EngineError> {
     limits.check()?;
     let engines = engine.config().limits.stack_bytes_max;
     if limits.stack_bytes_max == engines {
         return Ok(());
     }
     let reason = format!(
-        "is {}, but the engine was made with {engines}: one stack limit serves a process",
+        "is {}, but the engine was made with {engines}: one stack limit serves an engine",
         limits.stack_bytes_max
     );
-    Err(LoadError::Limits { key: "module.limits.stack_bytes_max".to_owned(), reason })
+    Err(EngineError::Limits { key: "module.limits.stack_bytes_max".to_owned(), reason })
 }

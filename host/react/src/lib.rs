@@ -13,8 +13,8 @@ mod tests;
 use std::path::Path;
 
 use unrip_core::topic;
-use unrip_engine::LoadError;
 use unrip_engine::reactor::Reactor;
+use unrip_engine::{LoadError, LoadErrorKind};
 use unrip_service::module::{Expectations, Seat};
 use unrip_service::pipeline::{self, Setup};
 use unrip_service::{Context, RunError};
@@ -69,10 +69,7 @@ async fn describe(path: &Path, seat: &Seat<Reactor>) -> Result<String, RunError>
     if !stateful {
         return Ok(strategy);
     }
-    Err(RunError::from(LoadError::NotServed {
-        path: path.display().to_string(),
-        capability: "state".to_owned(),
-        reason: "a strategy with memory must be rebuilt by rereading its stream, which this host does not do yet"
-            .to_owned(),
-    }))
+    let reason = "a strategy with memory must be rebuilt by rereading its stream, which this host does not do yet";
+    let kind = LoadErrorKind::NotServed { capability: "state".to_owned(), reason: reason.to_owned() };
+    Err(LoadError { path: path.display().to_string(), kind }.into())
 }

@@ -1,6 +1,7 @@
 //! The WIT line v0.1: its generated bindings, and how its words and those of the bus become each other.
 //!
-//! A next line gets a folder of its own beside this one; the worlds' types at the crate's root stay.
+//! A next line gets a folder of its own beside this one. Of the worlds' types at the crate's root, those of the normalizer
+//! and the reactor are the engine's own; those of the ingestor, the executor and `describe` are still this line's.
 
 pub(crate) mod bindings;
 pub(crate) mod command;

@@ -41,6 +41,8 @@ fn each_overrun_is_told_by_its_kind() {
         ("trap", FaultKind::Trap, "unreachable"),
         ("loop", FaultKind::Time, "call_ms_max"),
         ("memory", FaultKind::Memory, "memory_bytes_max"),
+        // It was refused memory before, and got over it.
+        ("survivor", FaultKind::Trap, "table"),
         ("stack", FaultKind::Stack, "stack_bytes_max"),
         ("flood", FaultKind::Output, "output_bytes_max"),
         ("flood-list", FaultKind::Output, "output_bytes_max"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use unrip_engine::normalizer::Normalizer;
 use unrip_engine::reactor::Reactor;
-use unrip_engine::{FaultKind, Grants, Limits, LoadError, World};
+use unrip_engine::{EngineError, FaultKind, Grants, Limits, LoadErrorKind, World};
 
 use crate::fixtures::{component, core_module, engine, grants, module, normalizer};
 
@@ -21,10 +21,11 @@ fn written(bytes: &[u8]) -> Written {
     Written { _dir: dir, path }
 }
 
-fn refused(path: &Path) -> LoadError {
+fn refused(path: &Path) -> LoadErrorKind {
     let error = engine().load(path, None).unwrap_err();
-    assert!(error.to_string().contains(&path.display().to_string()), "the file is not named: {error}");
-    error
+    let named = format!("module {} ", path.display());
+    assert!(error.to_string().starts_with(&named) && error.path == path.display().to_string(), "{error}");
+    error.kind
 }
 
 #[test]
@@ -52,10 +53,10 @@ fn what_is_not_webassembly_is_refused() {
     ] {
         let file = written(bytes);
         let error = refused(&file.path);
-        assert!(matches!(&error, LoadError::NotWasm { reason: found, .. } if found.contains(reason)), "{error}");
+        assert!(matches!(&error, LoadErrorKind::NotWasm { reason: found, .. } if found.contains(reason)), "{error}");
     }
-    assert!(matches!(refused(Path::new("/nowhere/module.wasm")), LoadError::Read { .. }));
-    assert!(matches!(refused(Path::new("/tmp")), LoadError::Read { .. }), "a folder is no module");
+    assert!(matches!(refused(Path::new("/nowhere/module.wasm")), LoadErrorKind::Read { .. }));
+    assert!(matches!(refused(Path::new("/tmp")), LoadErrorKind::Read { .. }), "a folder is no module");
 }
 
 #[test]
@@ -66,7 +67,10 @@ fn a_truncated_or_damaged_component_is_refused() {
         let error = refused(&file.path);
         // Eight bytes are a whole component that holds nothing.
         assert!(
-            matches!(error, LoadError::Invalid { .. } | LoadError::NoWorld { .. } | LoadError::Shape { .. }),
+            matches!(
+                error,
+                LoadErrorKind::Invalid { .. } | LoadErrorKind::NoWorld { .. } | LoadErrorKind::Shape { .. }
+            ),
             "{length}: {error}"
         );
     }
@@ -75,7 +79,7 @@ fn a_truncated_or_damaged_component_is_refused() {
 #[test]
 fn a_core_module_is_told_to_become_a_component() {
     let error = refused(&core_module("normalizer"));
-    assert!(matches!(error, LoadError::CoreModule { .. }), "{error}");
+    assert!(matches!(error, LoadErrorKind::CoreModule), "{error}");
     assert!(error.to_string().contains("component"));
 }
 
@@ -86,17 +90,21 @@ fn another_digest_than_the_approved_one_is_refused() {
     engine().load(&path, Some(&digest)).unwrap();
     engine().load(&path, Some(&format!("sha256:{digest}"))).unwrap();
     let other = format!("sha256:{}", "0".repeat(64));
-    let error = engine().load(&path, Some(&other)).unwrap_err();
-    assert!(matches!(&error, LoadError::Digest { found, .. } if found.contains(&digest)), "{error}");
+    let error = engine().load(&path, Some(&other)).unwrap_err().kind;
+    assert!(matches!(&error, LoadErrorKind::Digest { found, .. } if found.contains(&digest)), "{error}");
 }
 
 #[test]
 fn a_component_of_no_world_or_another_world_is_refused() {
     let error = refused(&component("elsewhere"));
-    assert!(matches!(&error, LoadError::NoWorld { found, .. } if found.contains("fixture:elsewhere/greet")), "{error}");
-    let error = Reactor::new(engine(), &module("normalizer"), &Limits::default(), &grants(), &json!({})).err().unwrap();
     assert!(
-        matches!(error, LoadError::WrongWorld { found: World::Normalizer, expected: World::Reactor, .. }),
+        matches!(&error, LoadErrorKind::NoWorld { found, .. } if found.contains("fixture:elsewhere/greet")),
+        "{error}"
+    );
+    let error =
+        Reactor::new(engine(), &module("normalizer"), &Limits::default(), &grants(), &json!({})).err().unwrap().kind;
+    assert!(
+        matches!(error, LoadErrorKind::WrongWorld { found: World::Normalizer, expected: World::Reactor, .. }),
         "{error}"
     );
 }
@@ -104,10 +112,13 @@ fn a_component_of_no_world_or_another_world_is_refused() {
 #[test]
 fn an_import_that_nobody_grants_is_refused_before_anything_runs() {
     let error = refused(&component("secrets"));
-    assert!(matches!(&error, LoadError::Import { imports, .. } if imports.contains("fixture:secrets/keys")), "{error}");
+    assert!(
+        matches!(&error, LoadErrorKind::Import { imports, .. } if imports.contains("fixture:secrets/keys")),
+        "{error}"
+    );
     let error = refused(&component("wasi"));
     assert!(
-        matches!(&error, LoadError::Import { imports, .. } if imports.contains("wasi:random/random@0.2.6")),
+        matches!(&error, LoadErrorKind::Import { imports, .. } if imports.contains("wasi:random/random@0.2.6")),
         "{error}"
     );
     assert!(error.to_string().contains("wasm32-unknown-unknown"), "{error}");
@@ -123,33 +134,34 @@ fn a_description_that_contradicts_the_exports_is_refused() {
         bytes[at..at + lies.len()].copy_from_slice(lies);
     }
     let error = refused(&written(&bytes).path);
-    assert!(matches!(&error, LoadError::Description { reason, .. } if reason.contains("0.7.0")), "{error}");
+    assert!(matches!(&error, LoadErrorKind::Description { reason, .. } if reason.contains("0.7.0")), "{error}");
 }
 
 #[test]
 fn a_capability_without_a_grant_is_refused_by_name_and_key() {
     let without = Grants { credential: vec!["other".into()], ..grants() };
     let error =
-        Normalizer::new(engine(), &module("normalizer"), &Limits::default(), &without, &json!({})).err().unwrap();
-    let LoadError::NotGranted { capability, key, .. } = &error else { panic!("{error}") };
+        Normalizer::new(engine(), &module("normalizer"), &Limits::default(), &without, &json!({})).err().unwrap().kind;
+    let LoadErrorKind::NotGranted { capability, key, .. } = &error else { panic!("{error}") };
     assert_eq!((&**capability, &**key), ("credential slot `token`", "module.grants.credential"));
     let stateless = Grants { state: false, ..grants() };
-    let error = Reactor::new(engine(), &module("reactor"), &Limits::default(), &stateless, &json!({})).err().unwrap();
-    assert!(matches!(&error, LoadError::NotGranted { key, .. } if key == "module.grants.state"), "{error}");
+    let error =
+        Reactor::new(engine(), &module("reactor"), &Limits::default(), &stateless, &json!({})).err().unwrap().kind;
+    assert!(matches!(&error, LoadErrorKind::NotGranted { key, .. } if key == "module.grants.state"), "{error}");
 }
 
 #[test]
 fn a_configuration_that_the_module_refuses_is_told_in_its_words() {
-    let error = normalizer(&Limits::default(), json!({"refuse": true})).err().unwrap();
+    let error = normalizer(&Limits::default(), json!({"refuse": true})).err().unwrap().kind;
     assert!(
-        matches!(&error, LoadError::Configuration { reason, .. } if reason == "price: must be above zero"),
+        matches!(&error, LoadErrorKind::Configuration { reason, .. } if reason == "price: must be above zero"),
         "{error}"
     );
-    let error = normalizer(&Limits::default(), json!({"trap": true})).err().unwrap();
-    let LoadError::Failed { call: "configure", fault, .. } = &error else { panic!("{error}") };
+    let error = normalizer(&Limits::default(), json!({"trap": true})).err().unwrap().kind;
+    let LoadErrorKind::Failed { call: "configure", fault, .. } = &error else { panic!("{error}") };
     assert_eq!(fault.kind, FaultKind::Trap);
-    let error = normalizer(&Limits::default(), json!("not an object")).err().unwrap();
-    assert!(matches!(error, LoadError::Configuration { .. }), "{error}");
+    let error = normalizer(&Limits::default(), json!("not an object")).err().unwrap().kind;
+    assert!(matches!(error, LoadErrorKind::Configuration { .. }), "{error}");
 }
 
 #[test]
@@ -162,9 +174,12 @@ fn limits_under_which_nothing_runs_are_refused() {
         (Limits { effects_per_event_max: 65_537, ..Limits::default() }, "effects_per_event_max"),
         (Limits { stack_bytes_max: 128 * 1024, ..Limits::default() }, "stack_bytes_max"),
     ] {
-        let error = normalizer(&wrong, json!({})).err().unwrap();
-        assert!(matches!(&error, LoadError::Limits { key: found, .. } if found.ends_with(key)), "{error}");
+        let error = normalizer(&wrong, json!({})).err().unwrap().kind;
+        assert!(
+            matches!(&error, LoadErrorKind::Limits(EngineError::Limits { key: found, .. }) if found.ends_with(key)),
+            "{error}"
+        );
     }
-    let error = normalizer(&Limits { memory_bytes_max: 65_536, ..Limits::default() }, json!({})).err().unwrap();
-    assert!(matches!(&error, LoadError::Failed { fault, .. } if fault.kind == FaultKind::Memory), "{error}");
+    let error = normalizer(&Limits { memory_bytes_max: 65_536, ..Limits::default() }, json!({})).err().unwrap().kind;
+    assert!(matches!(&error, LoadErrorKind::Failed { fault, .. } if fault.kind == FaultKind::Memory), "{error}");
 }

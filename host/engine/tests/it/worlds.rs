@@ -12,7 +12,7 @@ use unrip_engine::executor::{
 };
 use unrip_engine::ingestor::{Effect, Event, Frame, Ingestor};
 use unrip_engine::reactor::{Decision, Input, Reactor};
-use unrip_engine::{CanonicalEvent, FaultKind, Limits, LoadError, Message, Rejection};
+use unrip_engine::{CanonicalEvent, FaultKind, Limits, LoadError, LoadErrorKind, Message, Rejection};
 
 use crate::fixtures::{engine, grants, module};
 
@@ -110,7 +110,7 @@ fn a_reference_causes_no_command_and_a_strategy_has_a_plain_name() {
     let reference = Input { reference: true, ..demand("q", 0) };
     let outcomes = reactor(json!({})).unwrap().react(&[reference]).unwrap();
     assert!(matches!(&outcomes[0], Err(Rejection::Fault(fault)) if fault.kind == FaultKind::Invalid), "{outcomes:?}");
-    assert!(matches!(reactor(json!({"odd": 1})), Err(LoadError::Description { .. })));
+    assert!(matches!(reactor(json!({"odd": 1})), Err(LoadError { kind: LoadErrorKind::Description { .. }, .. })));
 }
 
 #[test]

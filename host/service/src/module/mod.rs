@@ -8,7 +8,7 @@ use unrip_engine::executor::Executor;
 use unrip_engine::ingestor::Ingestor;
 use unrip_engine::normalizer::Normalizer;
 use unrip_engine::reactor::Reactor;
-use unrip_engine::{Engine, EngineConfig, Instance, LoadError, Module};
+use unrip_engine::{Engine, EngineConfig, EngineError, Instance, LoadError, Module};
 
 pub use checks::{Expectations, Network};
 pub use seat::{Answer, Gone, Seat};
@@ -104,6 +104,12 @@ impl Loaded {
 
 impl From<LoadError> for RunError {
     fn from(error: LoadError) -> Self {
+        Self::Module(error.to_string())
+    }
+}
+
+impl From<EngineError> for RunError {
+    fn from(error: EngineError) -> Self {
         Self::Module(error.to_string())
     }
 }
