@@ -70,7 +70,7 @@ impl Follower {
         let (partitions, (reader, next)) = opened?;
         let mut ledger = Ledger::new(options(partitions));
         for ((stream, partition), offset) in &next {
-            ledger.begin(*stream, *partition, *offset);
+            ledger.begin(*stream, *partition, *offset, context.clock.now());
         }
         tracing::info!(partitions, "reading commands, journal and results from their beginning");
         let gauges = Gauges::new(&context.metrics);
@@ -168,7 +168,7 @@ impl Follower {
                     "records were deleted before they were read; reading on after them"
                 );
                 if let Some(stream) = Stream::of(&topic) {
-                    self.ledger.begin(stream, partition, low);
+                    self.ledger.gap(stream, partition, offset, low, self.context.clock.now());
                     self.next.insert((stream, partition), low);
                 }
                 let _ = self.reader.unassign(&[(topic.clone(), partition)]).await;

@@ -7,7 +7,7 @@ use crate::report::Report;
 type Value = fn(&Report) -> u64;
 
 /// Name, help and value of each.
-const GAUGES: [(&str, &str, Value); 9] = [
+const GAUGES: [(&str, &str, Value); 10] = [
     ("unrip_audit_commands", "Commands accepted.", |report| report.commands),
     ("unrip_audit_results", "Commands with their result.", Report::results_total),
     ("unrip_audit_claims", "Claims that count.", |report| report.claims),
@@ -19,6 +19,11 @@ const GAUGES: [(&str, &str, Value); 9] = [
         |report| report.in_doubt_oldest_ms / 1_000,
     ),
     ("unrip_audit_overdue", "Commands that should have ended.", |report| report.overdue),
+    (
+        "unrip_audit_unjudged",
+        "Commands without a result whose end may have been deleted before it was read.",
+        |report| report.unjudged,
+    ),
     ("unrip_audit_repeats", "Results written again with the same id and content.", |report| report.repeats),
     ("unrip_audit_violations", "Broken promises.", |report| report.violations_total),
 ];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use unrip_core::CommandId;
 
-/// Violations and overdue commands listed in a report at most; the counts go on.
+/// Violations and overdue commands listed in a report at most; the counts include the rest.
 pub const LISTED_MAX: usize = 100;
 
 /// The audit's findings, as `/report` gives them.
@@ -43,6 +43,10 @@ pub struct Report {
     pub statuses: BTreeMap<String, u64>,
     /// Ended commands that were forgotten to bound memory; what still comes of them is not judged.
     pub forgotten: u64,
+    /// Records that were deleted before the audit read them: what they showed is not judged.
+    pub lost_records: u64,
+    /// Accepted commands without a result whose end may have been deleted by age: neither `open` nor `overdue`.
+    pub unjudged: u64,
     /// All violations seen.
     pub violations_total: u64,
     /// The first of them.

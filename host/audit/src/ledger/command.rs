@@ -32,9 +32,12 @@ pub(super) struct Command {
     /// The first evidence of execution that a fenced executor wrote.
     pub(super) executed_evidence: Option<Place>,
     /// The first result.
-    pub(super) result: Option<TheResult>,
+    pub(super) result: Option<PublishedResult>,
     /// Facts on the way: index of the state, event id, place.
     pub(super) statuses: Vec<(u32, Uuid, Place)>,
+    /// Whether the journal says something of it under a fence that was deleted by age, so that no one can say whether
+    /// it has an effect.
+    pub(super) under_deleted_fence: bool,
 }
 
 /// A record of the command stream.
@@ -100,7 +103,7 @@ pub(super) struct Decision {
 
 /// The first result.
 #[derive(Debug)]
-pub(super) struct TheResult {
+pub(super) struct PublishedResult {
     pub(super) place: Place,
     pub(super) event_id: Uuid,
     pub(super) causation_id: Option<Uuid>,
@@ -121,9 +124,9 @@ impl Command {
         self.skipped.contains(&(record.place.partition, record.place.offset))
     }
 
-    /// Accepted and without a result. Of a seeded one the result may have been deleted by age.
-    pub(super) fn is_open(&self, results_cut: bool) -> bool {
-        self.is_accepted() && self.result.is_none() && !(results_cut && self.seed.is_some())
+    /// Accepted and without a result.
+    pub(super) fn has_no_result(&self) -> bool {
+        self.is_accepted() && self.result.is_none()
     }
 
     /// Whether the journal says how it ended.

@@ -24,6 +24,7 @@ impl Ledger {
             Ok(read) => read,
             Err(error) => return self.unreadable(place, error.to_string()),
         };
+        self.keeps(place, made_at);
         match entry {
             JournalEntry::Genesis(genesis) => self.genesis(place, genesis.journal_id),
             JournalEntry::Fence(_) => {
@@ -53,8 +54,8 @@ impl Ledger {
         };
         let held: Envelope<ExecuteTrade> = held;
         let idempotency_key = held.payload.idempotency_key;
-        if !self.in_force(place, venue, claim.fence_offset) {
-            return self.void("claim_fenced");
+        if !self.has_effect("claim", place, venue, claim.fence_offset, Some(id)) {
+            return;
         }
         if self.claimed_keys.get(&idempotency_key).is_some_and(|holder| *holder != id) {
             return self.void("claim_repeats_key");
@@ -82,8 +83,8 @@ impl Ledger {
     fn outcome(&mut self, place: Place, key: Option<&[u8]>, venue: &str, outcome: JournalOutcome) {
         let id = outcome.command_id;
         self.check_key(place, key, id);
-        if !self.in_force(place, venue, outcome.fence_offset) {
-            return self.void("outcome_fenced");
+        if !self.has_effect("outcome", place, venue, outcome.fence_offset, Some(id)) {
+            return;
         }
         let Some(command) = self.touch(id) else { return };
         if command.has_ended() {
@@ -124,8 +125,8 @@ impl Ledger {
     fn seed(&mut self, place: Place, key: Option<&[u8]>, venue: &str, seed: JournalSeed) {
         let id = seed.command_id;
         self.check_key(place, key, id);
-        if !self.in_force(place, venue, seed.fence_offset) {
-            return self.void("seed_fenced");
+        if !self.has_effect("seed", place, venue, seed.fence_offset, Some(id)) {
+            return;
         }
         let Some(command) = self.touch(id) else { return };
         if command.claim.is_some() || command.has_ended() {
@@ -152,8 +153,8 @@ impl Ledger {
     }
 
     fn skip(&mut self, place: Place, venue: &str, skip: JournalSkip) {
-        if !self.in_force(place, venue, skip.fence_offset) {
-            return self.void("skip_fenced");
+        if !self.has_effect("skip", place, venue, skip.fence_offset, skip.command_id) {
+            return;
         }
         count(&mut self.counts.skipped, &skip.reason_code);
         if let Some(command) = skip.command_id.and_then(|id| self.touch(id)) {
@@ -165,15 +166,22 @@ impl Ledger {
         }
     }
 
-    /// Whether the fence is the newest of its venue in the record's partition. One that was deleted by age is known by
-    /// its offset alone.
-    fn in_force(&mut self, place: Place, venue: &str, fence_offset: i64) -> bool {
+    /// Whether the record's fence is the newest of its venue before it. A fence that was deleted by age is not: whether
+    /// it was the newest, what is left of the log does not say. Executors write fences again and again, so that only
+    /// records at the very beginning of a log lack theirs.
+    fn has_effect(&mut self, kind: &str, place: Place, venue: &str, fence_offset: i64, id: Option<CommandId>) -> bool {
         let start = self.starts.get(&(Stream::Journal, place.partition)).copied().unwrap_or(0);
-        let newest = self.fences.entry((place.partition, venue.to_owned())).or_insert(i64::MIN);
-        if *newest < start && fence_offset < start && fence_offset > *newest {
-            *newest = fence_offset;
+        match self.fences.get(&(place.partition, venue.to_owned())) {
+            Some(newest) if *newest == fence_offset => return true,
+            None if fence_offset < start => {
+                if let Some(command) = id.and_then(|id| self.touch(id)) {
+                    command.under_deleted_fence = true;
+                }
+                self.void(&format!("{kind}_fence_deleted"));
+            }
+            Some(_) | None => self.void(&format!("{kind}_fenced")),
         }
-        *newest == fence_offset
+        false
     }
 
     fn void(&mut self, reason: &str) {

@@ -24,6 +24,9 @@ pub const HISTORY_COMMANDS_MAX: usize = 200_000;
 /// a few questions in between, and a restart.
 pub const GRACE_MS: i64 = 30_000;
 
+/// How far the clocks of two services may differ, in milliseconds (RECORDS "Rules of the log").
+const CLOCK_SKEW_MS_MAX: i64 = 2_000;
+
 /// What the ledger is set up with.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -59,8 +62,10 @@ pub struct Ledger {
     claimed_keys: BTreeMap<String, CommandId>,
     /// The command of each idempotency key that was executed.
     executed_keys: BTreeMap<String, CommandId>,
-    /// Where each partition began when it was first read.
+    /// Where each partition begins: what was before is deleted.
     starts: BTreeMap<(Stream, i32), i64>,
+    /// Of a partition that does not begin at 0: records of this time and later are not deleted.
+    kept_from: BTreeMap<(Stream, i32), Timestamp>,
     /// The time of the newest forgotten command.
     forgotten_until: Option<Timestamp>,
     counts: Report,
@@ -88,15 +93,29 @@ impl Ledger {
             claimed_keys: BTreeMap::new(),
             executed_keys: BTreeMap::new(),
             starts: BTreeMap::new(),
+            kept_from: BTreeMap::new(),
             forgotten_until: None,
             counts: Report::default(),
             flagged: BTreeSet::new(),
         }
     }
 
-    /// A partition is read from this offset on: what lies before is not missed.
-    pub fn begin(&mut self, stream: Stream, partition: i32, offset: i64) {
+    /// A partition is read from this offset on, its first at time `now`: what lies before is not missed.
+    pub fn begin(&mut self, stream: Stream, partition: i32, offset: i64, now: Timestamp) {
         self.starts.insert((stream, partition), offset);
+        if offset > 0 {
+            self.kept_from.insert((stream, partition), now);
+        }
+    }
+
+    /// The records from `from` up to `to` were deleted before they were read. As an executor does with its fold, the
+    /// fences read before are forgotten: a newer one may be among what was deleted.
+    pub fn gap(&mut self, stream: Stream, partition: i32, from: i64, to: i64, now: Timestamp) {
+        self.counts.lost_records += u64::try_from(to.saturating_sub(from)).unwrap_or(0);
+        self.begin(stream, partition, to, now);
+        if stream == Stream::Journal {
+            self.fences.retain(|(other, _), _| *other != partition);
+        }
     }
 
     /// Takes one record; records of a partition come in their order.
@@ -138,7 +157,7 @@ impl Ledger {
                 continue;
             }
             report.commands += 1;
-            if !command.is_open(self.results_cut(command)) {
+            if !command.has_no_result() {
                 continue;
             }
             if let Some(since) = command.in_doubt_since() {
@@ -147,6 +166,10 @@ impl Ledger {
                 report.in_doubt += 1;
                 report.in_doubt_oldest_ms = report.in_doubt_oldest_ms.max(age_ms);
                 report.open += 1;
+                continue;
+            }
+            if self.end_may_be_deleted(command) {
+                report.unjudged += 1;
                 continue;
             }
             match command.deadline() {
@@ -162,10 +185,26 @@ impl Ledger {
         report
     }
 
-    /// Whether the results of the command's partition were deleted by age, from its beginning on.
-    fn results_cut(&self, command: &Command) -> bool {
-        let partition = command.record.as_ref().map(|record| record.place.partition);
-        partition.and_then(|at| self.starts.get(&(Stream::Results, at))).is_some_and(|start| *start > 0)
+    /// Whether what ended the command, its result or a skip, may have been deleted by age: no one can say whether it is
+    /// overdue.
+    fn end_may_be_deleted(&self, command: &Command) -> bool {
+        let Some(record) = &command.record else { return false };
+        let partition = record.place.partition;
+        let start = self.starts.get(&(Stream::Journal, partition)).copied().unwrap_or(0);
+        // A claim without an outcome in a journal that is whole since then: there was no end.
+        if command.claim.as_ref().is_some_and(|claim| claim.place.offset >= start) && !command.has_ended() {
+            return false;
+        }
+        let before = |from: &Timestamp| record.observed_at <= from.plus_millis(CLOCK_SKEW_MS_MAX);
+        let deleted = |stream| self.kept_from.get(&(stream, partition)).is_some_and(before);
+        command.under_deleted_fence || deleted(Stream::Journal) || deleted(Stream::Results)
+    }
+
+    /// What a record says of the time from which its partition is whole.
+    fn keeps(&mut self, place: Place, made_at: Timestamp) {
+        if let Some(from) = self.kept_from.get_mut(&(place.stream, place.partition)) {
+            *from = made_at.min(*from);
+        }
     }
 
     fn violation(&mut self, finding: Finding, id: Option<CommandId>) {
@@ -218,7 +257,8 @@ impl Ledger {
         while self.commands.len() > self.options.history_commands_max {
             let Some((id, command)) = self.commands.first_key_value() else { return };
             // What is open or not judged yet is kept whatever its age.
-            if command.is_open(self.results_cut(command)) || self.unsettled.contains(id) {
+            let is_open = command.has_no_result() && !self.end_may_be_deleted(command);
+            if is_open || self.unsettled.contains(id) {
                 return;
             }
             let (id, accepted) = (*id, command.is_accepted());

@@ -4,7 +4,7 @@ use unrip_core::Envelope;
 use unrip_core::envelope::AnyEnvelope;
 use unrip_core::event::result::{ResultStatus, StatusState, TradeResult, TradeStatus};
 
-use super::command::TheResult;
+use super::command::PublishedResult;
 use super::{Finding, Ledger, Place, count};
 
 impl Ledger {
@@ -16,6 +16,7 @@ impl Ledger {
             Err(error) => return self.unreadable(place, error.to_string()),
         };
         let id = envelope.payload.command_id;
+        self.keeps(place, envelope.ingested_at);
         self.check_key(place, key, id);
         let Some(command) = self.touch(id) else { return };
         if let Some(first) = &command.result {
@@ -30,7 +31,7 @@ impl Ledger {
             return;
         }
         let (status, idempotency_key) = (envelope.payload.status, envelope.payload.idempotency_key.clone());
-        command.result = Some(TheResult {
+        command.result = Some(PublishedResult {
             place,
             event_id: envelope.event_id,
             causation_id: envelope.causation_id,

@@ -9,7 +9,7 @@ use unrip_core::event::result::{EvidenceKind, ResultStatus, StatusState, TradeRe
 use unrip_core::id::derived_event_id;
 use unrip_core::{CommandId, Payload, Timestamp};
 
-use super::command::{Claim, Command, CommandRecord, Outcome, TheResult};
+use super::command::{Claim, Command, CommandRecord, Outcome, PublishedResult};
 use super::outcome::snake_case;
 use super::{Finding, Place, Stream};
 
@@ -141,7 +141,7 @@ impl Judge<'_> {
         }
     }
 
-    fn result(&mut self, id: &CommandId, result: &TheResult) {
+    fn result(&mut self, id: &CommandId, result: &PublishedResult) {
         let place = result.place;
         match &self.command.outcome {
             Some(outcome) => {

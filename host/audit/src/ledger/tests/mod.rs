@@ -157,7 +157,7 @@ impl Run {
     fn new() -> Self {
         let mut ledger = Ledger::new(Options::new(PARTITIONS));
         for stream in Stream::ALL {
-            (0..PARTITIONS).for_each(|partition| ledger.begin(stream, partition, 0));
+            (0..PARTITIONS).for_each(|partition| ledger.begin(stream, partition, 0, SEEN));
         }
         let mut run = Self { ledger, offsets: BTreeMap::new(), fence: 0 };
         run.fence();

@@ -127,9 +127,9 @@ fn compares_a_seed_with_the_result_and_misses_one_only_where_none_was_deleted() 
     run.command(&ended);
     seed(&mut run, &ended, ResultStatus::Executed);
     assert_eq!(run.report_at(DEADLINE.plus_millis(GRACE_MS + 1)).overdue, 1);
-    run.ledger.begin(Stream::Results, partition(), 5);
+    run.ledger.begin(Stream::Results, partition(), 5, DEADLINE);
     let report = run.report_at(DEADLINE.plus_millis(GRACE_MS + 1));
-    assert_eq!((report.overdue, report.open), (0, 0));
+    assert_eq!((report.overdue, report.open, report.unjudged), (0, 0, 1));
     run.result(&result_of(&ended, ResultStatus::Rejected, answered()));
     run.breaks("seed_differs");
 }
