@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
-use unrip_bus::{Admin, BusConfig, Error, Isolation, LogReader, Record, read_to_end};
+use unrip_bus::{Admin, BusConfig, Error, Isolation, LogReader, Position, Record, read_to_end};
 use unrip_service::BusWatch;
 use unrip_service::metrics::CounterBy;
 use unrip_service::{Condition, Context, RunError};
@@ -145,7 +145,9 @@ impl Follower {
     async fn pass_marks(&mut self, ends: &[((Stream, i32), i64)]) -> Result<(), Error> {
         for ((stream, partition), end) in ends {
             let Some(next) = self.next.get_mut(&(*stream, *partition)) else { continue };
-            let left = read_to_end(&self.bus, stream.topic(), *partition, *next, Isolation::ReadCommitted).await?;
+            let left =
+                read_to_end(&self.bus, Position::new(stream.topic(), *partition, *next), Isolation::ReadCommitted)
+                    .await?;
             if left.is_empty() {
                 *next = (*next).max(*end);
             }
@@ -172,7 +174,7 @@ impl Follower {
                     self.next.insert((stream, partition), low);
                 }
                 let _ = self.reader.unassign(&[(topic.clone(), partition)]).await;
-                if let Err(error) = self.reader.assign_more(vec![(topic, partition, low)]).await {
+                if let Err(error) = self.reader.assign_more(vec![Position::new(topic, partition, low)]).await {
                     self.watch.suspect(&error);
                 }
             }
@@ -188,7 +190,7 @@ impl Follower {
     /// A reader that is gone is replaced where it stood.
     async fn reopen(&mut self) {
         tokio::time::sleep(RETRY_PAUSE).await;
-        let from = self.next.iter().map(|((stream, partition), next)| (stream.topic().to_owned(), *partition, *next));
+        let from = self.next.iter().map(|((stream, partition), next)| Position::new(stream.topic(), *partition, *next));
         match LogReader::open(&self.bus, from.collect(), Isolation::ReadCommitted) {
             Ok(reader) => self.reader = reader,
             Err(error) => self.watch.suspect(&error),
@@ -248,7 +250,7 @@ async fn open(bus: &BusConfig, partitions: i32) -> Result<Opened, Error> {
             next.insert((stream, partition), low);
         }
     }
-    let from = next.iter().map(|((stream, partition), low)| (stream.topic().to_owned(), *partition, *low));
+    let from = next.iter().map(|((stream, partition), low)| Position::new(stream.topic(), *partition, *low));
     reader.assign_more(from.collect()).await?;
     Ok((reader, next))
 }

@@ -25,7 +25,7 @@ pub use group::{
 };
 pub use producer::{Delivery, Producer, ProducerOptions, QUEUE_BYTES_MAX, QUEUE_RECORDS_MAX};
 pub use reader::{
-    LogReader, READ_BATCH_BYTES_MAX, READ_BATCH_RECORDS_MAX, READ_TO_END_BYTES_MAX, READ_TO_END_STALL_S_MAX,
+    LogReader, READ_BATCH_BYTES_MAX, READ_BATCH_RECORDS_MAX, READ_TO_END_BYTES_MAX, READ_TO_END_STALL_S_MAX, ToEnd,
     read_to_end,
 };
 pub use record::{Outgoing, Position, Record, RecordTime};

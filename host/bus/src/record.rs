@@ -4,6 +4,7 @@ use rdkafka::Timestamp as KafkaTime;
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
 use unrip_core::TraceParent;
 
+use crate::Partition;
 use crate::headers;
 
 /// A record read from the bus.
@@ -53,8 +54,8 @@ pub struct Outgoing {
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
-/// Where an acknowledged record lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A place in the log: where an acknowledged record lies, or where reading starts or continues.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// Topic.
     pub topic: String,
@@ -64,7 +65,29 @@ pub struct Position {
     pub offset: i64,
 }
 
+impl Position {
+    /// The offset of a topic's partition.
+    pub fn new(topic: impl Into<String>, partition: i32, offset: i64) -> Self {
+        Self { topic: topic.into(), partition, offset }
+    }
+
+    /// The topic's partition.
+    pub fn place(&self) -> Partition {
+        (self.topic.clone(), self.partition)
+    }
+}
+
 impl Record {
+    /// The topic's partition.
+    pub fn place(&self) -> Partition {
+        (self.topic.clone(), self.partition)
+    }
+
+    /// Where reading continues after it.
+    pub fn next_position(&self) -> Position {
+        Position::new(&self.topic, self.partition, self.offset + 1)
+    }
+
     /// The last header of that name.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_slice())

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use unrip_bus::{
-    Admin, BusConfig, GroupConsumer, GroupEvent, GroupOptions, Isolation, Outgoing, Producer, read_to_end,
+    Admin, BusConfig, GroupConsumer, GroupEvent, GroupOptions, Isolation, Outgoing, Position, Producer, read_to_end,
 };
 use unrip_core::topic::{Retention, TopicSpec};
 use unrip_testkit::broker::{Broker, BrokerChoice, Kind, PASSWORD, Secured, USER};
@@ -67,7 +67,7 @@ async fn trades(bus: &BusConfig, topic: &str) {
     };
     assert_eq!(record.value, b"v");
     member.leave().await;
-    let log = read_to_end(bus, topic, 0, 0, Isolation::ReadCommitted).await.unwrap();
+    let log = read_to_end(bus, Position::new(topic, 0, 0), Isolation::ReadCommitted).await.unwrap();
     assert_eq!(log.len(), 1);
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
-use unrip_bus::{Admin, BusConfig, Isolation, read_to_end};
+use unrip_bus::{Admin, BusConfig, Isolation, Position, read_to_end};
 use unrip_core::Timestamp;
 use unrip_core::topic;
 
@@ -126,7 +126,8 @@ async fn topic_of(bus: &BusConfig, name: &str) -> Result<Vec<Seen>, Error> {
     let state = Admin::new(bus).map_err(cannot())?.describe(name).await.map_err(cannot())?;
     let mut all = Vec::new();
     for partition in 0..state.map_or(0, |state| state.partitions) {
-        let records = read_to_end(bus, name, partition, 0, Isolation::ReadCommitted).await.map_err(cannot())?;
+        let records =
+            read_to_end(bus, Position::new(name, partition, 0), Isolation::ReadCommitted).await.map_err(cannot())?;
         all.extend(records.into_iter().map(|record| Seen {
             partition: record.partition,
             offset: record.offset,

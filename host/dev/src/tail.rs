@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use unrip_bus::{BusConfig, Isolation, LogReader, Record};
+use unrip_bus::{BusConfig, Isolation, LogReader, Position, Record};
 use unrip_core::topic::TopicSpec;
 
 use unrip_operate::error::Error;
@@ -29,7 +29,7 @@ impl Tail {
     /// The bus is away.
     pub async fn start(bus: &BusConfig, topics: &[TopicSpec]) -> Result<Self, Error> {
         let ends = ends(bus, topics).await?;
-        let from = ends.iter().map(|((topic, partition), end)| (topic.clone(), *partition, *end)).collect();
+        let from = ends.iter().map(|((topic, partition), end)| Position::new(topic, *partition, *end)).collect();
         let reader =
             LogReader::open(bus, from, Isolation::ReadCommitted).map_err(Error::bus("cannot follow the topics"))?;
         let (sender, records) = mpsc::channel(BATCHES_MAX);

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use unrip_bus::{BusConfig, Isolation, LogReader, Producer};
+use unrip_bus::{BusConfig, Isolation, LogReader, Position, Producer};
 use unrip_core::event::journal::JournalGenesis;
 use unrip_core::names::ALL_VENUES;
 use unrip_core::{Envelope, Timestamp, Uuid};
@@ -91,7 +91,7 @@ async fn first_record(bus: &BusConfig, topic: &str, partition: i32) -> Result<Be
         (1.., _) => return Ok(Beginning::Expired),
         _ => {}
     }
-    reader.assign_more(vec![(topic.to_owned(), partition, 0)]).await.map_err(cannot())?;
+    reader.assign_more(vec![Position::new(topic, partition, 0)]).await.map_err(cannot())?;
     let until = Instant::now() + READ_WAIT_MAX;
     loop {
         let Ok(read) = timeout_at(until, reader.next()).await else {

@@ -1,6 +1,6 @@
 //! The kill switch as people use it: what executors may do, by scope, on `ctl.execution`.
 
-use unrip_bus::{BusConfig, Isolation, LogReader, Producer, ProducerOptions, Record, read_to_end};
+use unrip_bus::{BusConfig, Isolation, LogReader, Position, Producer, ProducerOptions, Record, read_to_end};
 use unrip_core::event::control::{ExecutionMode, Modes, ScopeMode};
 use unrip_core::names::ALL_VENUES;
 use unrip_core::{Envelope, topic};
@@ -71,7 +71,8 @@ async fn records(bus: &BusConfig) -> Result<Vec<Record>, Error> {
     let cannot = || Error::bus("cannot read the kill switch");
     let reader = LogReader::open(bus, Vec::new(), Isolation::ReadCommitted).map_err(cannot())?;
     let (oldest, _) = reader.watermarks(topic::EXECUTION_CONTROL, PARTITION).await.map_err(cannot())?;
-    let read = read_to_end(bus, topic::EXECUTION_CONTROL, PARTITION, oldest, Isolation::ReadCommitted).await;
+    let read =
+        read_to_end(bus, Position::new(topic::EXECUTION_CONTROL, PARTITION, oldest), Isolation::ReadCommitted).await;
     read.map_err(cannot())
 }
 

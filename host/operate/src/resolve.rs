@@ -7,7 +7,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use unrip_bus::{BusConfig, Isolation, LogReader, Outgoing, Producer, ProducerOptions, Record};
+use unrip_bus::{BusConfig, Isolation, LogReader, Outgoing, Position, Producer, ProducerOptions, Record};
 use unrip_core::event::command::ExecuteTrade;
 use unrip_core::event::journal::{JournalClaim, JournalDecision};
 use unrip_core::event::result::TradeResult;
@@ -204,7 +204,7 @@ async fn wait_for_result(
     until: Instant,
 ) -> Result<Option<TradeResult>, Error> {
     let cannot = || Error::bus("the decision is recorded; cannot read the results");
-    let from = vec![(topic::TRADE_RESULT.to_owned(), doubt.partition, doubt.results_end)];
+    let from = vec![Position::new(topic::TRADE_RESULT, doubt.partition, doubt.results_end)];
     let mut reader = LogReader::open(bus, from, Isolation::ReadCommitted).map_err(cannot())?;
     loop {
         match timeout_at(until, reader.next()).await {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Producer};
+use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Position, Producer};
 use unrip_core::topic::{Retention, TopicSpec};
 
 const TOPIC: &str = "bench.floor";
@@ -25,7 +25,7 @@ impl Floor {
         Admin::new(bus).unwrap().ensure_topics(&[spec]).await.unwrap();
         Self {
             producer: Producer::new(bus).unwrap(),
-            reader: LogReader::open(bus, vec![(TOPIC.to_owned(), 0, 0)], Isolation::ReadUncommitted).unwrap(),
+            reader: LogReader::open(bus, vec![Position::new(TOPIC, 0, 0)], Isolation::ReadUncommitted).unwrap(),
             file: File::create(dir.join("floor")).unwrap(),
         }
     }

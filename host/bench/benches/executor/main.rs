@@ -19,7 +19,7 @@ mod scrape;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use unrip_bus::{Isolation, LogReader, Producer, Record};
+use unrip_bus::{Isolation, LogReader, Position, Producer, Record};
 use unrip_cli::args::{Cli, Command};
 use unrip_core::topic;
 use unrip_dev::stack::Stack;
@@ -82,7 +82,7 @@ async fn main() {
 async fn all(stack: &Stack, topic: &str) -> Vec<Record> {
     let mut records = Vec::new();
     for partition in 0..PARTITIONS {
-        let read = unrip_bus::read_to_end(&stack.bus, topic, partition, 0, Isolation::ReadCommitted);
+        let read = unrip_bus::read_to_end(&stack.bus, Position::new(topic, partition, 0), Isolation::ReadCommitted);
         records.extend(read.await.unwrap());
     }
     records
@@ -124,7 +124,7 @@ impl Bench {
         }
         let ends = unrip_dev::tail::ends(&stack.bus, &stack.topics).await.unwrap().into_iter();
         let ends = ends.filter(|((name, _), _)| name == topic::TRADE_RESULT);
-        let from = ends.map(|((name, partition), end)| (name, partition, end)).collect();
+        let from = ends.map(|((name, partition), end)| Position::new(name, partition, end)).collect();
         let results = LogReader::open(&stack.bus, from, Isolation::ReadUncommitted).unwrap();
         let producer = Producer::new(&stack.bus).unwrap();
         Self { stack, executor, say, producer, results, commands }

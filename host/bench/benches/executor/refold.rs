@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use unrip_bus::{Isolation, Outgoing, Record};
+use unrip_bus::{Isolation, Outgoing, Position, Record};
 use unrip_core::topic;
 
 use super::{Bench, PARTITIONS, WAIT};
@@ -55,8 +55,11 @@ pub(crate) async fn run(bench: &mut Bench, records: usize) {
 async fn claim_and_outcome(bench: &Bench) -> ([Record; 2], usize) {
     let (mut found, mut present) = (None, 0);
     for partition in 0..PARTITIONS {
-        let records =
-            unrip_bus::read_to_end(&bench.stack.bus, topic::JOURNAL, partition, 0, Isolation::ReadUncommitted);
+        let records = unrip_bus::read_to_end(
+            &bench.stack.bus,
+            Position::new(topic::JOURNAL, partition, 0),
+            Isolation::ReadUncommitted,
+        );
         let records = records.await.unwrap();
         present += records.len();
         let is = |record: &&Record, kind: &str| record.header("event_type") == Some(kind.as_bytes());

@@ -1,8 +1,10 @@
 //! A member of a consumer group.
 
 mod epochs;
+mod event;
 mod explain;
 mod member;
+mod options;
 mod rebalance;
 
 use std::sync::Arc;
@@ -18,10 +20,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::REQUEST_WAIT_MS_MAX;
 use crate::reader::watermarks;
-use crate::{BusConfig, Error, Isolation, Record};
+use crate::{BusConfig, Error, Position};
 use epochs::Batch;
 use member::Command;
 use rebalance::Membership;
+
+pub use event::{GroupEvent, RevokeGuard};
+pub use options::{GroupOptions, Start};
 
 /// Records in one batch, where nothing else is asked for.
 pub const BATCH_RECORDS_DEFAULT: usize = 256;
@@ -39,110 +44,6 @@ const POLL_INTERVAL_MS_MAX: u64 = 60_000;
 /// A topic's partition.
 pub type Partition = (String, i32);
 
-/// Where a partition starts for which the group has committed nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// At its oldest record.
-    Earliest,
-    /// Nowhere: `Failed` says so.
-    Error,
-    /// Committed offsets are not asked at all: each partition comes paused, until the member seeks and resumes it.
-    Held,
-}
-
-/// How to join.
-#[derive(Clone, Debug)]
-pub struct GroupOptions {
-    /// Group name.
-    pub group: String,
-    /// Topics.
-    pub topics: Vec<String>,
-    /// Where a partition without committed offset starts.
-    pub start: Start,
-    /// Which records are seen.
-    pub isolation: Isolation,
-    /// Records in one `Records` at most.
-    pub batch_records_max: usize,
-    /// How long a member may be silent until the broker gives its partitions to others, in milliseconds. After a
-    /// crash nothing is read for this long. A shorter time mends that sooner, but a pause of the process or of the
-    /// network that is longer costs a rebalance, and records that were not committed are read twice.
-    pub session_timeout_ms: u64,
-    /// A name of this member that is the same after a restart (static membership). A member that returns within its
-    /// session gets its partitions back at once and no other member is disturbed. In return the broker waits for the
-    /// whole session after every end, also after [`GroupConsumer::leave`]: only for members that always come back. Two
-    /// members of one name: the older one gets a fatal error.
-    pub instance_id: Option<String>,
-    /// How long a revocation waits for the member to let go, in milliseconds.
-    pub revoke_wait_ms_max: u64,
-}
-
-impl GroupOptions {
-    /// From the earliest record, read committed, batches of 256, a session of 10 s, revocations wait 10 s.
-    pub fn new(group: impl Into<String>, topics: Vec<String>) -> Self {
-        Self {
-            group: group.into(),
-            topics,
-            start: Start::Earliest,
-            isolation: Isolation::ReadCommitted,
-            batch_records_max: BATCH_RECORDS_DEFAULT,
-            session_timeout_ms: 10_000,
-            instance_id: None,
-            revoke_wait_ms_max: 10_000,
-        }
-    }
-
-    fn settings(&self) -> Vec<(&'static str, String)> {
-        let mut settings = vec![
-            // The member chooses every start itself, so that no record is passed over silently.
-            ("auto.offset.reset", "error".to_owned()),
-            ("partition.assignment.strategy", "cooperative-sticky".to_owned()),
-            ("session.timeout.ms", self.session_timeout_ms.to_string()),
-            ("heartbeat.interval.ms", (self.session_timeout_ms / 3).max(1).to_string()),
-            ("max.poll.interval.ms", POLL_INTERVAL_MS_MAX.max(self.session_timeout_ms).to_string()),
-        ];
-        settings.extend(self.instance_id.iter().map(|id| ("group.instance.id", id.clone())));
-        settings
-    }
-}
-
-/// What happens to a member.
-#[derive(Debug)]
-pub enum GroupEvent {
-    /// Partitions newly assigned to this member; empty when the group has more members than partitions.
-    Assigned(Vec<Partition>),
-    /// These partitions are being taken away; no record of them follows. Finish, commit, then drop the guard.
-    Revoked {
-        /// The partitions.
-        partitions: Vec<Partition>,
-        /// They already belong to others: a commit is refused.
-        lost: bool,
-        /// The rebalance waits, bounded, until this is dropped.
-        guard: RevokeGuard,
-    },
-    /// Records in the order of their partitions; never empty.
-    Records(Vec<Record>),
-    /// Retention or a deletion removed the records `from..to` before this member read them. Reading continues at `to`:
-    /// count, log and record the loss.
-    Gap {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: i32,
-        /// The first offset that was not read.
-        from: i64,
-        /// The oldest offset that is left.
-        to: i64,
-    },
-    /// Something failed. Continue with `next` unless the error is fatal.
-    Failed(Error),
-}
-
-/// Holds a rebalance until dropped (at most `revoke_wait_ms_max`).
-#[derive(Debug)]
-pub struct RevokeGuard {
-    _release: Sender<()>,
-}
-
 /// A member of a group: cooperative-sticky, with offsets committed only by [`GroupConsumer::commit`].
 ///
 /// Dropping it leaves the group too, without waiting for that.
@@ -158,8 +59,8 @@ pub struct RevokeGuard {
 ///     match member.next().await {
 ///         GroupEvent::Records(records) => {
 ///             // Write every output first, and commit once all are acknowledged.
-///             let next = records.iter().map(|record| (record.topic.clone(), record.partition, record.offset + 1));
-///             member.commit(next.collect()).await?;
+///             let next = records.iter().map(|record| record.next_position()).collect();
+///             member.commit(next).await?;
 ///         }
 ///         GroupEvent::Revoked { guard, .. } => drop(guard),
 ///         GroupEvent::Gap { topic, partition, from, to } => println!("{topic}/{partition}: {from}..{to} are lost"),
@@ -199,7 +100,7 @@ impl GroupConsumer {
             consumer.subscribe(&topics).map_err(failed)?;
         }
         let (send, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
-        let (commands, ended) = member::start(Arc::clone(&consumer), &options, send)?;
+        let (commands, ended) = member::start(Arc::clone(&consumer), config, &options, send)?;
         Ok(Self { consumer, events, batches, held: None, commands, ended })
     }
 
@@ -229,10 +130,10 @@ impl GroupConsumer {
         }
     }
 
-    /// Commits next offsets: (topic, partition, offset of the next record to read). Waits for the broker's answer.
+    /// Commits where reading continues: the position of the next record of each partition. Waits for the broker's answer.
     /// Partitions that this member no longer has are left out, and the answer is [`Error::NotOwner`]: a late commit would
     /// move back the offset of the member that has them now.
-    pub async fn commit(&self, offsets: Vec<(String, i32, i64)>) -> Result<(), Error> {
+    pub async fn commit(&self, offsets: Vec<Position>) -> Result<(), Error> {
         if offsets.is_empty() {
             return Ok(());
         }
@@ -241,10 +142,10 @@ impl GroupConsumer {
             // whose callback would wait for it.
             let (mine, others): (Vec<_>, Vec<_>) = {
                 let owned = consumer.context().owned();
-                offsets.into_iter().partition(|(topic, partition, _)| owned.contains(&(topic.clone(), *partition)))
+                offsets.into_iter().partition(|at| owned.contains(&at.place()))
             };
             let mut list = TopicPartitionList::new();
-            for (topic, partition, offset) in &mine {
+            for Position { topic, partition, offset } in &mine {
                 let added = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));
                 added.map_err(|e| Error::from_kafka("commit", topic, &e))?;
             }
@@ -253,7 +154,7 @@ impl GroupConsumer {
             }
             match others.first() {
                 None => Ok(()),
-                Some((topic, partition, _)) => {
+                Some(Position { topic, partition, .. }) => {
                     let reason = format!("{topic}/{partition} was given to others; its offset was not committed");
                     Err(Error::NotOwner { operation: "commit", reason })
                 }
@@ -274,33 +175,26 @@ impl GroupConsumer {
     }
 
     /// Continues the partition at the offset; records fetched before are dropped.
-    pub async fn seek(&self, topic: &str, partition: i32, offset: i64) -> Result<(), Error> {
-        let wait = Some(Duration::from_millis(REQUEST_WAIT_MS_MAX));
-        self.seeking((topic.to_owned(), partition), offset, wait, false).await
+    pub async fn seek(&self, to: &Position) -> Result<(), Error> {
+        self.seeking(to, Some(Duration::from_millis(REQUEST_WAIT_MS_MAX)), false).await
     }
 
     /// Starts the partition at the offset and lets it flow. The request is sent at once; the answer comes when it is done
     /// or when the partition is taken away. The member's own thread does it, and that thread is blocked while a
     /// revocation waits for its guard: a holder of guards must not wait for this answer.
-    pub fn begin_at(
-        &self,
-        topic: &str,
-        partition: i32,
-        offset: i64,
-    ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
-        self.seeking((topic.to_owned(), partition), offset, None, true)
+    pub fn begin_at(&self, from: &Position) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        self.seeking(from, None, true)
     }
 
     fn seeking(
         &self,
-        at: Partition,
-        offset: i64,
+        to: &Position,
         wait: Option<Duration>,
         flow: bool,
     ) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         let (reply, answer) = oneshot::channel();
         // A member whose thread has ended drops the reply's sender.
-        self.commands.send(Command::Seek { at, offset, wait, flow, reply }).ok();
+        self.commands.send(Command::Seek { at: to.place(), offset: to.offset, wait, flow, reply }).ok();
         async move { answer.await.unwrap_or(Err(Error::Closed { operation: "seek" })) }
     }
 

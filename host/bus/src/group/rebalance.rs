@@ -27,6 +27,8 @@ pub(crate) struct Membership {
     held: Mutex<HashSet<Partition>>,
     full: Mutex<HashSet<Partition>>,
     owned: Mutex<HashSet<Partition>>,
+    /// Taken away since the member's thread last asked.
+    revoked: Mutex<Vec<Partition>>,
     events: mpsc::Sender<GroupEvent>,
     start: Start,
     revoke_wait: Duration,
@@ -40,6 +42,7 @@ impl Membership {
             held: Mutex::default(),
             full: Mutex::default(),
             owned: Mutex::default(),
+            revoked: Mutex::default(),
             events,
             start: options.start,
             revoke_wait: Duration::from_millis(options.revoke_wait_ms_max),
@@ -59,6 +62,11 @@ impl Membership {
     /// Partitions whose offsets this member may commit: assigned, or revoked and still waited for.
     pub(super) fn owned(&self) -> MutexGuard<'_, HashSet<Partition>> {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The partitions that were taken away since the last call.
+    pub(super) fn take_revoked(&self) -> Vec<Partition> {
+        std::mem::take(&mut *self.revoked.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Where a partition without a committed offset starts.
@@ -153,6 +161,7 @@ impl Membership {
         self.disown(&partitions);
         self.held().retain(|partition| !partitions.contains(partition));
         self.full().retain(|partition| !partitions.contains(partition));
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&partitions);
         // The client library keeps a pause over an assignment: a partition that comes back would never flow.
         consumer.resume(list)?;
         match consumer.rebalance_protocol() {

@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
 
 use crate::config::REQUEST_WAIT_MS_MAX;
 use crate::logging::Logging;
-use crate::{BusConfig, Error, Isolation, Record};
+use crate::{BusConfig, Error, Isolation, Partition, Position, Record};
 
-pub use read_to_end::{READ_TO_END_BYTES_MAX, READ_TO_END_STALL_S_MAX, read_to_end};
+pub use read_to_end::{READ_TO_END_BYTES_MAX, READ_TO_END_STALL_S_MAX, ToEnd, read_to_end};
 
 /// Records in one answer of [`LogReader::next`] at most.
 pub const READ_BATCH_RECORDS_MAX: usize = 1_000;
@@ -45,32 +45,32 @@ impl std::fmt::Debug for LogReader {
 }
 
 impl LogReader {
-    /// A reader at (topic, partition, offset). Needs no broker yet.
-    pub fn open(config: &BusConfig, from: Vec<(String, i32, i64)>, isolation: Isolation) -> Result<Self, Error> {
+    /// A reader at these positions. Needs no broker yet.
+    pub fn open(config: &BusConfig, from: Vec<Position>, isolation: Isolation) -> Result<Self, Error> {
         let consumer = Arc::new(consumer(config, isolation, false)?);
         let starts = Starts::default();
         starts.note(&from);
         assign(&consumer, &from)?;
         let (tell, batches) = mpsc::channel(BATCHES_AHEAD_MAX);
         let (_dropped, dropped) = channel();
-        thread::start(Arc::clone(&consumer), starts.clone(), isolation, tell, dropped)?;
+        thread::start(Arc::clone(&consumer), config, starts.clone(), isolation, tell, dropped)?;
         Ok(Self { consumer, starts, batches, _dropped })
     }
 
-    /// The next records; never empty. Safe to cancel. After `Retriable` call `next` again; after `OutOfRange`
-    /// that partition is not read any more, the others are.
+    /// The next records; never empty. Safe to cancel. After `Retriable` call `next` again; after `OutOfRange` that
+    /// partition is not read any more, the others are. `Stopped` comes again while a partition cannot be read.
     pub async fn next(&mut self) -> Result<Vec<Record>, Error> {
         self.batches.recv().await.unwrap_or(Err(Error::Closed { operation: "read" }))
     }
 
     /// Reads further partitions too.
-    pub async fn assign_more(&self, from: Vec<(String, i32, i64)>) -> Result<(), Error> {
+    pub async fn assign_more(&self, from: Vec<Position>) -> Result<(), Error> {
         self.starts.note(&from);
         self.blocking("assign", move |consumer| assign(consumer, &from)).await
     }
 
     /// Stops reading these partitions. Records fetched before may still come.
-    pub async fn unassign(&self, partitions: &[(String, i32)]) -> Result<(), Error> {
+    pub async fn unassign(&self, partitions: &[Partition]) -> Result<(), Error> {
         let mut list = TopicPartitionList::new();
         for (topic, partition) in partitions {
             list.add_partition(topic, *partition);
@@ -104,27 +104,27 @@ struct Starts(Arc<Mutex<StartMap>>);
 
 #[derive(Default)]
 struct StartMap {
-    of: HashMap<(String, i32), i64>,
+    of: HashMap<Partition, i64>,
     /// Not yet compared with the log.
-    new: Vec<(String, i32, i64)>,
+    new: Vec<Position>,
 }
 
 impl Starts {
-    fn note(&self, from: &[(String, i32, i64)]) {
+    fn note(&self, from: &[Position]) {
         let mut starts = self.lock();
-        starts.of.extend(from.iter().map(|(topic, partition, offset)| ((topic.clone(), *partition), *offset)));
+        starts.of.extend(from.iter().map(|at| (at.place(), at.offset)));
         starts.new.extend_from_slice(from);
     }
 
-    fn of(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.lock().of.get(&(topic.to_owned(), partition)).copied()
+    fn of(&self, at: &Partition) -> Option<i64> {
+        self.lock().of.get(at).copied()
     }
 
-    fn take_new(&self) -> Vec<(String, i32, i64)> {
+    fn take_new(&self) -> Vec<Position> {
         std::mem::take(&mut self.lock().new)
     }
 
-    fn check_again(&self, starts: impl Iterator<Item = (String, i32, i64)>) {
+    fn check_again(&self, starts: impl Iterator<Item = Position>) {
         self.lock().new.extend(starts);
     }
 
@@ -133,27 +133,39 @@ impl Starts {
     }
 }
 
-fn consumer(config: &BusConfig, isolation: Isolation, tell_end: bool) -> Result<BaseConsumer<Logging>, Error> {
+pub(crate) fn consumer(
+    config: &BusConfig,
+    isolation: Isolation,
+    tell_end: bool,
+) -> Result<BaseConsumer<Logging>, Error> {
     let settings = [("auto.offset.reset", "error".to_owned()), ("enable.partition.eof", tell_end.to_string())];
     let settings = config.consumer(GROUP, isolation, &settings)?;
     settings.create_with_context(Logging).map_err(|e| Error::from_kafka("create reader", "", &e))
 }
 
-fn assign(consumer: &BaseConsumer<Logging>, from: &[(String, i32, i64)]) -> Result<(), Error> {
+pub(crate) fn assign(consumer: &BaseConsumer<Logging>, from: &[Position]) -> Result<(), Error> {
     let failed = |e: KafkaError| Error::from_kafka("assign", "", &e);
     let mut list = TopicPartitionList::new();
-    for (topic, partition, offset) in from {
+    for Position { topic, partition, offset } in from {
         list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).map_err(failed)?;
     }
     consumer.incremental_assign(&list).map_err(failed)
 }
 
-pub(crate) fn watermarks<C: rdkafka::consumer::ConsumerContext>(
+pub(crate) fn watermarks<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     partition: i32,
 ) -> Result<(i64, i64), Error> {
-    let wait = Duration::from_millis(REQUEST_WAIT_MS_MAX);
+    watermarks_within(consumer, topic, partition, Duration::from_millis(REQUEST_WAIT_MS_MAX))
+}
+
+pub(crate) fn watermarks_within<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    wait: Duration,
+) -> Result<(i64, i64), Error> {
     let subject = format!("{topic}/{partition}");
     consumer.fetch_watermarks(topic, partition, wait).map_err(|e| Error::from_kafka("watermarks", &subject, &e))
 }

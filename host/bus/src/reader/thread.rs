@@ -7,31 +7,45 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 use tokio::sync::mpsc::Sender;
 
 use super::{READ_BATCH_BYTES_MAX, READ_BATCH_RECORDS_MAX, Starts, watermarks};
 use crate::logging::Logging;
-use crate::stopped::Stopped;
-use crate::{Error, Isolation, Record};
+use crate::stopped::{Place, Retried, Stopped};
+use crate::{BusConfig, Error, Isolation, Partition, Position, Record};
 
 /// Poll timeout. Bounds how late it is noticed that the reader was dropped.
 const POLL: Duration = Duration::from_millis(100);
 
 type Tell = Sender<Result<Vec<Record>, Error>>;
 
+struct Reading {
+    consumer: Arc<BaseConsumer<Logging>>,
+    starts: Starts,
+    isolation: Isolation,
+    stopped: Stopped,
+    tell: Tell,
+}
+
+/// The reader was dropped, or its client will never work again.
+struct Ended;
+
 pub(super) fn start(
     consumer: Arc<BaseConsumer<Logging>>,
+    config: &BusConfig,
     starts: Starts,
     isolation: Isolation,
     tell: Tell,
     dropped: Receiver<()>,
 ) -> Result<(), Error> {
+    let stopped = Stopped::new(config, isolation);
+    let mut reading = Reading { consumer, starts, isolation, stopped, tell };
     let work = move || {
-        let ended = catch_unwind(AssertUnwindSafe(|| run(&consumer, &starts, isolation, &tell)));
+        let ended = catch_unwind(AssertUnwindSafe(|| while reading.turn().is_ok() {}));
+        let Reading { consumer, tell, .. } = reading;
         if ended.is_err() {
-            let reason = "the reader's thread panicked".to_owned();
-            tell.blocking_send(Err(Error::Fatal { operation: "read", reason })).ok();
+            tell.blocking_send(Err(Error::Panicked { operation: "read" })).ok();
         }
         drop(tell);
         // The last reference is dropped here and never inside the runtime: it blocks until the client is closed.
@@ -42,30 +56,52 @@ pub(super) fn start(
     thread.map(drop).map_err(|e| Error::Fatal { operation: "start reader thread", reason: e.to_string() })
 }
 
-/// Polls until the reader is dropped.
-fn run(consumer: &BaseConsumer<Logging>, starts: &Starts, isolation: Isolation, tell: &Tell) {
-    let mut stopped = Stopped::default();
-    while !tell.is_closed() {
-        for error in check_starts(consumer, starts, isolation) {
-            if tell.blocking_send(Err(error)).is_err() {
-                return;
-            }
+impl Reading {
+    fn turn(&mut self) -> Result<(), Ended> {
+        if self.tell.is_closed() {
+            return Err(Ended);
         }
-        let Some(first) = consumer.poll(POLL) else { continue };
-        let (batch, error) = gather(consumer, first.map(|message| Record::from_message(&message)));
-        if !batch.is_empty() && tell.blocking_send(Ok(batch)).is_err() {
-            return;
+        self.report(check_starts(&self.consumer, &self.starts, self.isolation))?;
+        self.watch_stopped()?;
+        let Some(first) = self.consumer.poll(POLL) else { return Ok(()) };
+        let (batch, error) = gather(&self.consumer, first.map(|message| Record::from_message(&message)));
+        if !batch.is_empty() {
+            self.tell.blocking_send(Ok(batch)).map_err(|_| Ended)?;
         }
-        if let Some(error) = error {
-            let places = || consumer.position().map(|list| places(&list, starts)).unwrap_or_default();
-            let errors = stopped.take(consumer, &error, places);
-            for error in errors.unwrap_or_else(|| explain(consumer, starts, &error)) {
-                let end = error.is_fatal();
-                if tell.blocking_send(Err(error)).is_err() || end {
-                    return;
+        let Some(error) = error else { return Ok(()) };
+        let (consumer, starts) = (&self.consumer, &self.starts);
+        let stopped = self.stopped.take(consumer, &error, || places(consumer, starts));
+        self.report(stopped.unwrap_or_else(|| explain(&self.consumer, &self.starts, &error)))
+    }
+
+    /// Tries partitions again that could not be read, and finds those that stand still.
+    fn watch_stopped(&mut self) -> Result<(), Ended> {
+        let mut errors = Vec::new();
+        for retried in self.stopped.retry() {
+            match retried {
+                Retried::Still(error) => errors.push(error),
+                Retried::Free((topic, partition)) => {
+                    let mut list = rdkafka::TopicPartitionList::new();
+                    list.add_partition(&topic, partition);
+                    let resumed = self.consumer.resume(&list);
+                    errors.extend(resumed.err().map(|error| Error::from_kafka("resume", &topic, &error)));
                 }
             }
         }
+        let (consumer, starts) = (&self.consumer, &self.starts);
+        errors.extend(self.stopped.look(consumer, || places(consumer, starts)));
+        self.report(errors)
+    }
+
+    fn report(&self, errors: Vec<Error>) -> Result<(), Ended> {
+        for error in errors {
+            let end = error.is_fatal();
+            self.tell.blocking_send(Err(error)).map_err(|_| Ended)?;
+            if end {
+                return Err(Ended);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -74,7 +110,7 @@ fn run(consumer: &BaseConsumer<Logging>, starts: &Starts, isolation: Isolation, 
 fn check_starts(consumer: &BaseConsumer<Logging>, starts: &Starts, isolation: Isolation) -> Vec<Error> {
     let mut outside = Vec::new();
     let mut new = starts.take_new().into_iter();
-    while let Some((topic, partition, offset)) = new.next() {
+    while let Some(Position { topic, partition, offset }) = new.next() {
         match watermarks(consumer, &topic, partition) {
             Ok((low, high)) if offset < low || (offset > high && isolation == Isolation::ReadUncommitted) => {
                 let mut list = rdkafka::TopicPartitionList::new();
@@ -84,7 +120,7 @@ fn check_starts(consumer: &BaseConsumer<Logging>, starts: &Starts, isolation: Is
                 outside.push(Error::OutOfRange { topic, partition, offset, low, high });
             }
             Err(error) if error.is_retriable() => {
-                starts.check_again([(topic, partition, offset)].into_iter().chain(new));
+                starts.check_again([Position { topic, partition, offset }].into_iter().chain(new));
                 break;
             }
             // A missing topic is reported by the client library.
@@ -115,19 +151,17 @@ fn gather(consumer: &BaseConsumer<Logging>, first: Result<Record, KafkaError>) -
 
 /// The client library does not say which partition is concerned; the log does.
 fn explain(consumer: &BaseConsumer<Logging>, starts: &Starts, error: &KafkaError) -> Vec<Error> {
-    let code = error.rdkafka_error_code();
-    let assigned = consumer.position().map(|list| positions(&list, starts)).unwrap_or_default();
-    let asked: Vec<Error> = match code {
+    let assigned = places(consumer, starts);
+    let asked: Vec<Error> = match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-            assigned.iter().filter_map(|at| out_of_range(consumer, at)).collect()
+            assigned.iter().filter_map(|(at, next)| out_of_range(consumer, at, (*next)?)).collect()
         }
         Some(
             RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownPartition
             | RDKafkaErrorCode::UnknownTopic,
         ) => {
-            let ask =
-                |(topic, partition, _): &(String, i32, Option<i64>)| watermarks(consumer, topic, *partition).err();
+            let ask = |((topic, partition), _): &Place| watermarks(consumer, topic, *partition).err();
             assigned.iter().filter_map(ask).filter(|error| matches!(error, Error::MissingTopic { .. })).collect()
         }
         _ => Vec::new(),
@@ -135,24 +169,19 @@ fn explain(consumer: &BaseConsumer<Logging>, starts: &Starts, error: &KafkaError
     if asked.is_empty() { vec![Error::from_kafka("read", "", error)] } else { asked }
 }
 
-fn positions(list: &rdkafka::TopicPartitionList, starts: &Starts) -> Vec<(String, i32, Option<i64>)> {
-    let offset = |at: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match at.offset() {
-        Offset::Offset(offset) => Some(offset),
-        _ => starts.of(at.topic(), at.partition()),
+/// The assigned partitions with the offset that each reads next, where it is known.
+fn places(consumer: &BaseConsumer<Logging>, starts: &Starts) -> Vec<Place> {
+    let Ok(list) = consumer.position() else { return Vec::new() };
+    let place = |at: &TopicPartitionListElem<'_>| {
+        let partition = (at.topic().to_owned(), at.partition());
+        let next = if let Offset::Offset(offset) = at.offset() { Some(offset) } else { starts.of(&partition) };
+        (partition, next)
     };
-    list.elements().iter().map(|at| (at.topic().to_owned(), at.partition(), offset(at))).collect()
+    list.elements().iter().map(place).collect()
 }
 
-fn places(list: &rdkafka::TopicPartitionList, starts: &Starts) -> Vec<((String, i32), Option<i64>)> {
-    positions(list, starts).into_iter().map(|(topic, partition, next)| ((topic, partition), next)).collect()
-}
-
-fn out_of_range(consumer: &BaseConsumer<Logging>, at: &(String, i32, Option<i64>)) -> Option<Error> {
-    let (topic, partition, position) = at;
+fn out_of_range(consumer: &BaseConsumer<Logging>, (topic, partition): &Partition, offset: i64) -> Option<Error> {
     let (low, high) = watermarks(consumer, topic, *partition).ok()?;
-    let offset = (*position)?;
-    if (low..=high).contains(&offset) {
-        return None;
-    }
-    Some(Error::OutOfRange { topic: topic.clone(), partition: *partition, offset, low, high })
+    let inside = (low..=high).contains(&offset);
+    (!inside).then(|| Error::OutOfRange { topic: topic.clone(), partition: *partition, offset, low, high })
 }

@@ -2,7 +2,7 @@
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use unrip_bus::{Isolation, read_to_end};
+use unrip_bus::{Isolation, Position, read_to_end};
 use unrip_testkit::broker::unique_topic;
 
 use super::common::{WAIT, member, records, soon, topic, values, verdict};
@@ -22,7 +22,7 @@ async fn every_codec_of_the_protocol_is_read_by_groups_and_readers() {
         let mut consumer = member(&config, &unique_topic("g"), &name);
         assert_eq!(values(&records(&mut consumer, 1).await), [text.as_str()], "{codec}");
         soon("leave", consumer.leave()).await;
-        let read = read_to_end(&config, &name, 0, 0, Isolation::ReadCommitted).await.unwrap();
+        let read = read_to_end(&config, Position::new(&name, 0, 0), Isolation::ReadCommitted).await.unwrap();
         assert_eq!(values(&read), [text.as_str()], "{codec}");
         verdict(&format!("{codec} is read"), true);
     }

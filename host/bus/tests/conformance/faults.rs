@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use unrip_bus::{Admin, GroupEvent, Isolation, LogReader, Producer, read_to_end};
+use unrip_bus::{Admin, GroupEvent, Isolation, LogReader, Position, Producer, read_to_end};
 use unrip_testkit::broker::{Broker, BrokerChoice};
 
 use super::common::{make, member, record, soon, values};
@@ -19,7 +19,7 @@ async fn nothing_acknowledged_is_lost_when_the_broker_is_killed_and_started_agai
     let config = broker.bus();
     make(&config, "kept", 1).await;
     let producer = Producer::new(&config).unwrap();
-    let mut reader = LogReader::open(&config, vec![("kept".to_owned(), 0, 0)], Isolation::ReadUncommitted).unwrap();
+    let mut reader = LogReader::open(&config, vec![Position::new("kept", 0, 0)], Isolation::ReadUncommitted).unwrap();
     let mut consumer = member(&config, "g", "kept");
 
     let mut sent = 0;
@@ -41,7 +41,7 @@ async fn nothing_acknowledged_is_lost_when_the_broker_is_killed_and_started_agai
         soon("delivery", delivery).await.unwrap_or_else(|e| panic!("record {number}: {e}"));
     }
     let expected: Vec<String> = (0..sent).map(|number: i32| number.to_string()).collect();
-    let log = read_to_end(&config, "kept", 0, 0, Isolation::ReadUncommitted).await.unwrap();
+    let log = read_to_end(&config, Position::new("kept", 0, 0), Isolation::ReadUncommitted).await.unwrap();
     assert_eq!(values(&log), expected, "in order, none missing, none twice");
 
     let mut read = Vec::new();
@@ -66,6 +66,6 @@ async fn nothing_acknowledged_is_lost_when_the_broker_is_killed_and_started_agai
         }
     })
     .await;
-    soon("commit", consumer.commit(vec![("kept".to_owned(), 0, i64::from(sent))])).await.unwrap();
+    soon("commit", consumer.commit(vec![Position::new("kept", 0, i64::from(sent))])).await.unwrap();
     soon("leave", consumer.leave()).await;
 }

@@ -4,7 +4,7 @@ use rdkafka::ClientConfig;
 use rdkafka::bindings::rd_kafka_header_add;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use unrip_bus::{BusConfig, Isolation, LogReader, Record, read_to_end};
+use unrip_bus::{BusConfig, Isolation, LogReader, Position, Record, read_to_end};
 use unrip_testkit::broker::unique_topic;
 
 use super::common::{WAIT, member, records, soon, topic};
@@ -52,8 +52,8 @@ fn check(read: &[Record]) {
 async fn foreign_records_are_read_by_every_reader() {
     let (config, name) = topic("foreign", 1).await;
     write(&config, &name);
-    check(&read_to_end(&config, &name, 0, 0, Isolation::ReadUncommitted).await.unwrap());
-    let mut reader = LogReader::open(&config, vec![(name.clone(), 0, 0)], Isolation::ReadUncommitted).unwrap();
+    check(&read_to_end(&config, Position::new(&name, 0, 0), Isolation::ReadUncommitted).await.unwrap());
+    let mut reader = LogReader::open(&config, vec![Position::new(&name, 0, 0)], Isolation::ReadUncommitted).unwrap();
     let mut read = Vec::new();
     soon("reader", async {
         while read.len() < 4 {

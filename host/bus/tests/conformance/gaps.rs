@@ -3,7 +3,9 @@
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use unrip_bus::{BusConfig, Error, GroupConsumer, GroupEvent, GroupOptions, Isolation, LogReader, Producer, Start};
+use unrip_bus::{
+    BusConfig, Error, GroupConsumer, GroupEvent, GroupOptions, Isolation, LogReader, Position, Producer, Start,
+};
 use unrip_testkit::broker::unique_topic;
 
 use super::common::{assigned, member, record, records, soon, topic, verdict};
@@ -54,7 +56,7 @@ async fn what_was_removed_while_the_group_was_away_is_a_gap() {
     let group = unique_topic("g");
     let mut first = member(&config, &group, &name);
     records(&mut first, 20).await;
-    first.commit(vec![(name.clone(), 0, 3), (name.clone(), 1, 3)]).await.unwrap();
+    first.commit(vec![Position::new(&name, 0, 3), Position::new(&name, 1, 3)]).await.unwrap();
     soon("leave", first.leave()).await;
     if !delete_before(&config, &name, 7).await {
         return;
@@ -81,7 +83,7 @@ async fn a_log_that_was_emptied_is_a_gap_too() {
     let group = unique_topic("g");
     let mut first = member(&config, &group, &name);
     records(&mut first, 10).await;
-    first.commit(vec![(name.clone(), 0, 3)]).await.unwrap();
+    first.commit(vec![Position::new(&name, 0, 3)]).await.unwrap();
     soon("leave", first.leave()).await;
     if !delete_before(&config, &name, RECORDS).await {
         return;
@@ -123,7 +125,7 @@ async fn what_is_removed_before_a_held_partition_reads_it_is_a_gap() {
     if !delete_before(&config, &name, 7).await {
         return;
     }
-    soon("start", held.begin_at(&name, 0, 2)).await.unwrap();
+    soon("start", held.begin_at(&Position::new(&name, 0, 2))).await.unwrap();
     assert_eq!(gap(&mut held).await, (name.clone(), 0, 2, 7));
     assert_eq!(records(&mut held, 3).await[0].offset, 7);
     soon("leave", held.leave()).await;
@@ -135,7 +137,7 @@ async fn a_reader_says_which_records_are_gone() {
     if !delete_before(&config, &name, 7).await {
         return;
     }
-    let mut reader = LogReader::open(&config, vec![(name.clone(), 0, 2)], Isolation::ReadCommitted).unwrap();
+    let mut reader = LogReader::open(&config, vec![Position::new(&name, 0, 2)], Isolation::ReadCommitted).unwrap();
     let error = soon("error", reader.next()).await.unwrap_err();
     assert!(matches!(error, Error::OutOfRange { partition: 0, offset: 2, low: 7, high: 10, .. }), "{error}");
 }

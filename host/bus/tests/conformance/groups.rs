@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use unrip_bus::{Error, GroupConsumer, GroupEvent, GroupOptions, Producer, Start};
+use unrip_bus::{Error, GroupConsumer, GroupEvent, GroupOptions, Position, Producer, Start};
 use unrip_testkit::broker::unique_topic;
 
 use super::common::{assigned, member, record, records, soon, topic, values};
@@ -19,7 +19,7 @@ async fn a_group_resumes_where_it_committed() {
     assert_eq!(values(&records(&mut first, 10).await).len(), 10);
     let here = [(name.clone(), 0)];
     assert_eq!(first.committed(&here).await.unwrap(), [(here[0].clone(), None)]);
-    first.commit(vec![(name.clone(), 0, 4)]).await.unwrap();
+    first.commit(vec![Position::new(&name, 0, 4)]).await.unwrap();
     assert_eq!(first.committed(&here).await.unwrap(), [(here[0].clone(), Some(4))]);
     soon("leave", first.leave()).await;
     let mut second = member(&config, &group, &name);
@@ -42,7 +42,7 @@ async fn partitions_are_handed_over_after_the_guard_is_dropped_and_what_was_comm
         loop {
             if let GroupEvent::Revoked { partitions, lost, guard } = first.next().await {
                 // The others wait for this commit.
-                let offsets = partitions.iter().map(|(topic, partition)| (topic.clone(), *partition, 1)).collect();
+                let offsets = partitions.iter().map(|(topic, partition)| Position::new(topic, *partition, 1)).collect();
                 first.commit(offsets).await.unwrap();
                 drop(guard);
                 return (partitions, lost);
@@ -79,13 +79,13 @@ async fn a_held_member_starts_where_it_seeks() {
     let options = GroupOptions { start: Start::Held, ..GroupOptions::new(unique_topic("g"), vec![name.clone()]) };
     let mut held = GroupConsumer::join(&config, options).unwrap();
     let here = assigned(&mut held, 1).await;
-    held.seek(&name, 0, 7).await.unwrap();
+    held.seek(&Position::new(&name, 0, 7)).await.unwrap();
     held.resume(&here);
     assert_eq!(values(&records(&mut held, 3).await), ["7", "8", "9"]);
-    held.seek(&name, 0, 2).await.unwrap();
+    held.seek(&Position::new(&name, 0, 2)).await.unwrap();
     assert_eq!(values(&records(&mut held, 8).await)[..2], ["2", "3"]);
     assert_eq!(held.watermarks(&name, 0).await.unwrap(), (0, 10));
-    let error = held.seek("elsewhere", 0, 0).await.unwrap_err();
+    let error = held.seek(&Position::new("elsewhere", 0, 0)).await.unwrap_err();
     assert!(matches!(error, Error::NotOwner { .. }), "{error}");
     soon("leave", held.leave()).await;
 }
@@ -98,7 +98,7 @@ async fn a_paused_partition_stands_still_until_resumed() {
     assigned(&mut paused, 2).await;
     paused.pause(&[(name.clone(), 0)]);
     // A command is obeyed before the next seek is.
-    paused.seek(&name, 1, 0).await.unwrap();
+    paused.seek(&Position::new(&name, 1, 0)).await.unwrap();
     producer.send(record(&name, Some(0), "k", "held")).await.unwrap();
     producer.send(record(&name, Some(1), "k", "free")).await.unwrap();
     assert_eq!(values(&records(&mut paused, 1).await), ["free"]);
@@ -156,7 +156,7 @@ async fn a_partition_that_was_paused_when_it_was_taken_flows_when_it_comes_back(
     let all = assigned(&mut first, 2).await;
     first.pause(&all);
     // A command is obeyed before the next seek is.
-    first.seek(&name, 0, 0).await.unwrap();
+    first.seek(&Position::new(&name, 0, 0)).await.unwrap();
     let mut second = member(&config, &group, &name);
     let taken = soon("revocation", async {
         loop {
@@ -230,7 +230,7 @@ async fn a_commit_after_a_revocation_that_timed_out_is_refused() {
     };
     let mut first = GroupConsumer::join(&config, options).unwrap();
     assigned(&mut first, 2).await;
-    first.commit(vec![(name.clone(), 0, 0), (name.clone(), 1, 0)]).await.unwrap();
+    first.commit(vec![Position::new(&name, 0, 0), Position::new(&name, 1, 0)]).await.unwrap();
     let mut second = member(&config, &group, &name);
     let (taken, guard) = soon("revocation", async {
         loop {
@@ -242,7 +242,7 @@ async fn a_commit_after_a_revocation_that_timed_out_is_refused() {
     .await;
     // The guard is held for longer than the revocation waits: the other member has the partition then.
     assert_eq!(assigned(&mut second, 1).await, taken);
-    let offsets = (0..2).map(|partition| (name.clone(), partition, 9)).collect();
+    let offsets = (0..2).map(|partition| Position::new(&name, partition, 9)).collect();
     let error = soon("commit", first.commit(offsets)).await.unwrap_err();
     assert!(matches!(error, Error::NotOwner { .. }), "{error}");
     drop(guard);

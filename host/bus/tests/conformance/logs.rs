@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use unrip_bus::{Error, Isolation, LogReader, Producer, ProducerOptions, RecordTime, read_to_end};
+use unrip_bus::{Error, Isolation, LogReader, Position, Producer, ProducerOptions, RecordTime, read_to_end};
 use unrip_core::partition::partition_for;
 
 use super::common::{record, soon, topic, values};
@@ -20,13 +20,13 @@ async fn records_keep_their_order_and_contents() {
     for (number, delivery) in deliveries.into_iter().enumerate() {
         assert_eq!(soon("delivery", delivery).await.unwrap().offset, number as i64);
     }
-    let read = read_to_end(&config, &name, 0, 0, UNCOMMITTED).await.unwrap();
+    let read = read_to_end(&config, Position::new(&name, 0, 0), UNCOMMITTED).await.unwrap();
     assert_eq!(values(&read), (0..1_000).map(|number| number.to_string()).collect::<Vec<_>>());
     assert_eq!(read[0].key.as_deref(), Some(b"k".as_slice()));
     assert_eq!(read[0].header("event_type"), Some(b"test".as_slice()));
     assert!(matches!(read[0].timestamp, RecordTime::Create(_)));
-    assert_eq!(read_to_end(&config, &name, 0, 990, UNCOMMITTED).await.unwrap().len(), 10);
-    assert!(read_to_end(&config, &name, 0, 1_000, UNCOMMITTED).await.unwrap().is_empty());
+    assert_eq!(read_to_end(&config, Position::new(&name, 0, 990), UNCOMMITTED).await.unwrap().len(), 10);
+    assert!(read_to_end(&config, Position::new(&name, 0, 1_000), UNCOMMITTED).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn a_record_is_read_back_as_soon_as_it_is_acknowledged() {
     let (config, name) = topic("readback", 1).await;
     let options = ProducerOptions { linger_ms: 0, ..ProducerOptions::default() };
     let producer = Producer::with_options(&config, options).unwrap();
-    let mut reader = LogReader::open(&config, vec![(name.clone(), 0, 0)], UNCOMMITTED).unwrap();
+    let mut reader = LogReader::open(&config, vec![Position::new(&name, 0, 0)], UNCOMMITTED).unwrap();
     let mut micros = Vec::new();
     for number in 0..200 {
         let began = Instant::now();
@@ -64,9 +64,9 @@ async fn a_record_is_read_back_as_soon_as_it_is_acknowledged() {
 async fn a_position_outside_the_log_is_an_error_and_never_a_jump() {
     let (config, name) = topic("outside", 2).await;
     Producer::new(&config).unwrap().send(record(&name, Some(1), "k", "v")).await.unwrap();
-    let error = read_to_end(&config, &name, 1, 7, UNCOMMITTED).await.unwrap_err();
+    let error = read_to_end(&config, Position::new(&name, 1, 7), UNCOMMITTED).await.unwrap_err();
     assert!(matches!(error, Error::OutOfRange { offset: 7, low: 0, high: 1, .. }), "{error}");
-    let mut reader = LogReader::open(&config, vec![(name.clone(), 1, 7)], UNCOMMITTED).unwrap();
+    let mut reader = LogReader::open(&config, vec![Position::new(&name, 1, 7)], UNCOMMITTED).unwrap();
     let error = soon("reader", async {
         loop {
             match reader.next().await {
@@ -83,11 +83,11 @@ async fn a_position_outside_the_log_is_an_error_and_never_a_jump() {
 async fn a_reader_takes_more_partitions_and_lets_go_of_them() {
     let (config, name) = topic("more", 2).await;
     let producer = Producer::new(&config).unwrap();
-    let mut reader = LogReader::open(&config, vec![(name.clone(), 0, 0)], UNCOMMITTED).unwrap();
+    let mut reader = LogReader::open(&config, vec![Position::new(&name, 0, 0)], UNCOMMITTED).unwrap();
     producer.send(record(&name, Some(1), "k", "one")).await.unwrap();
     producer.send(record(&name, Some(0), "k", "zero")).await.unwrap();
     assert_eq!(values(&soon("first", reader.next()).await.unwrap()), ["zero"]);
-    reader.assign_more(vec![(name.clone(), 1, 0)]).await.unwrap();
+    reader.assign_more(vec![Position::new(&name, 1, 0)]).await.unwrap();
     assert_eq!(values(&soon("second", reader.next()).await.unwrap()), ["one"]);
     assert_eq!(reader.watermarks(&name, 1).await.unwrap(), (0, 1));
     reader.unassign(&[(name.clone(), 0)]).await.unwrap();

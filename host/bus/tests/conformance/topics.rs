@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use unrip_bus::{Admin, BusConfig, Ensured, Error, Isolation, LogReader, Producer, read_to_end};
+use unrip_bus::{Admin, BusConfig, Ensured, Error, Isolation, LogReader, Position, Producer, read_to_end};
 use unrip_core::topic::{self, EXECUTION_CONTROL, JOURNAL, TRADE_RESULT};
 use unrip_testkit::broker::unique_topic;
 
@@ -64,7 +64,7 @@ async fn append_time_is_stamped_where_the_broker_keeps_it() {
     wanted.log_append_time = true;
     let ensured = Admin::new(&config).unwrap().ensure_topics(&[wanted]).await.unwrap();
     Producer::new(&config).unwrap().send(record(&name, None, "k", "v")).await.unwrap();
-    let read = read_to_end(&config, &name, 0, 0, Isolation::ReadUncommitted).await.unwrap();
+    let read = read_to_end(&config, Position::new(&name, 0, 0), Isolation::ReadUncommitted).await.unwrap();
     let stamped = matches!(read[0].timestamp, unrip_bus::RecordTime::Append(_));
     verdict("LogAppendTime is stamped", stamped);
     assert!(stamped || !ensured[0].1.warnings().is_empty(), "a broker that does not stamp must be warned of");
@@ -74,7 +74,7 @@ async fn append_time_is_stamped_where_the_broker_keeps_it() {
 async fn a_missing_topic_is_told_apart_from_a_broker_that_is_away() {
     let (config, name) = (bus(), unique_topic("missing"));
     assert_eq!(Admin::new(&config).unwrap().describe(&name).await.unwrap(), None);
-    let reader = LogReader::open(&config, vec![(name.clone(), 0, 0)], Isolation::ReadUncommitted).unwrap();
+    let reader = LogReader::open(&config, vec![Position::new(&name, 0, 0)], Isolation::ReadUncommitted).unwrap();
     let error = soon("watermarks", reader.watermarks(&name, 0)).await.unwrap_err();
     assert!(matches!(&error, Error::MissingTopic { topic } if topic.contains(&name)), "{error}");
     let producer = Producer::new(&config).unwrap();
@@ -86,7 +86,8 @@ async fn a_missing_topic_is_told_apart_from_a_broker_that_is_away() {
     let away = BusConfig::at(format!("127.0.0.1:{port}"));
     let error = Admin::new(&away).unwrap().reachable(Duration::from_millis(300)).await.unwrap_err();
     assert!(error.is_retriable(), "{error}");
-    let error = soon("end", read_to_end(&away, &name, 0, 0, Isolation::ReadUncommitted)).await.unwrap_err();
+    let error =
+        soon("end", read_to_end(&away, Position::new(&name, 0, 0), Isolation::ReadUncommitted)).await.unwrap_err();
     assert!(error.is_retriable(), "{error}");
 }
 

@@ -1,6 +1,6 @@
 //! Transactions: readers of committed records see exactly the committed ones. Skipped with a message where there are none.
 
-use unrip_bus::{BusConfig, Error, Isolation, Transactor, TxnError, read_to_end};
+use unrip_bus::{BusConfig, Error, Isolation, Position, Transactor, TxnError, read_to_end};
 use unrip_testkit::broker::unique_topic;
 
 use super::common::{bus, record, soon, topic, values, verdict};
@@ -23,7 +23,7 @@ async fn transactor(id: &str) -> Option<Transactor> {
 async fn committed(config: &BusConfig, name: &str, count: usize) -> Vec<String> {
     soon("stable end", async {
         loop {
-            let read = read_to_end(config, name, 0, 0, Isolation::ReadCommitted).await.unwrap();
+            let read = read_to_end(config, Position::new(name, 0, 0), Isolation::ReadCommitted).await.unwrap();
             if read.len() >= count {
                 return values(&read);
             }
@@ -48,7 +48,8 @@ async fn committed_records_are_seen_and_others_never() {
     soon("again", transactor.run(vec![record(&name, Some(0), "e", "three")])).await.unwrap();
 
     assert_eq!(committed(&config, &name, 2).await, ["one", "three"]);
-    let everything = values(&read_to_end(&config, &name, 0, 0, Isolation::ReadUncommitted).await.unwrap());
+    let everything =
+        values(&read_to_end(&config, Position::new(&name, 0, 0), Isolation::ReadUncommitted).await.unwrap());
     assert!(everything.contains(&"three".to_owned()), "{everything:?}");
     verdict("transactions: read_committed sees exactly the committed", true);
 }

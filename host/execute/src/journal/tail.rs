@@ -1,6 +1,6 @@
 //! The journal from the bus into the fold: one reader for all partitions.
 
-use unrip_bus::{BusConfig, Isolation, LogReader, Record};
+use unrip_bus::{BusConfig, Isolation, LogReader, Position, Record};
 use unrip_core::{Uuid, topic};
 use unrip_protocol::wire;
 use unrip_service::RunError;
@@ -9,7 +9,7 @@ use crate::runtime::retry::{appended_at, record_at, state_error, unavailable};
 use crate::store::{LogRecord, Writer};
 
 /// Reads the journal for ever and hands it to the fold's writer; returns what ended it.
-pub async fn tail(bus: BusConfig, from: Vec<(String, i32, i64)>, journal_id: Option<Uuid>, writer: Writer) -> RunError {
+pub async fn tail(bus: BusConfig, from: Vec<Position>, journal_id: Option<Uuid>, writer: Writer) -> RunError {
     let mut reader = match LogReader::open(&bus, from, Isolation::ReadUncommitted) {
         Ok(reader) => reader,
         Err(error) => return unavailable(error),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::sync::mpsc;
-use unrip_bus::{BusConfig, Error, Isolation, LogReader, Record};
+use unrip_bus::{BusConfig, Error, Isolation, LogReader, Position, Record};
 use unrip_core::event::result::TradeResult;
 use unrip_core::{CommandId, Payload, topic};
 use unrip_service::RunError;
@@ -54,7 +54,7 @@ impl Results {
             if next < high {
                 missing.insert(partition, high);
             }
-            from.push((topic::TRADE_RESULT.to_owned(), partition, next));
+            from.push(Position::new(topic::TRADE_RESULT, partition, next));
         }
         let reader = LogReader::open(bus, from, Isolation::ReadCommitted).map_err(unavailable)?;
         Ok(Self { reader, writer: writer.clone(), missing })
@@ -100,7 +100,7 @@ impl Results {
             }
             Err(Error::OutOfRange { topic, partition, offset, low, .. }) => {
                 tracing::warn!(partition, offset, low, "the result topic was cut: read from its beginning");
-                self.reader.assign_more(vec![(topic, partition, low)]).await.map_err(unavailable)
+                self.reader.assign_more(vec![Position::new(topic, partition, low)]).await.map_err(unavailable)
             }
             Err(error) if error.is_fatal() => Err(unavailable(error)),
             Err(error) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
-use unrip_bus::{BusConfig, Isolation, Outgoing, Producer, Transactor, TxnError, read_to_end};
+use unrip_bus::{BusConfig, Isolation, Outgoing, Position, Producer, Transactor, TxnError, read_to_end};
 use unrip_core::{CommandId, topic};
 use unrip_service::RunError;
 use unrip_service::clock::Clock;
@@ -115,7 +115,8 @@ impl Publisher {
     async fn note_published(&self) -> Result<(), Error> {
         let from = self.store.view(self.partition)?.result_next()?;
         let records =
-            read_to_end(&self.bus, topic::TRADE_RESULT, self.partition, from, Isolation::ReadCommitted).await?;
+            read_to_end(&self.bus, Position::new(topic::TRADE_RESULT, self.partition, from), Isolation::ReadCommitted)
+                .await?;
         let there = records.iter().filter_map(|record| results::command_of(&record.value)).collect();
         self.noted(there, records.last().map(|record| record.offset + 1)).await
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use unrip_bus::{BusConfig, Isolation, LogReader, Record, read_to_end};
+use unrip_bus::{BusConfig, Isolation, LogReader, Position, Record, read_to_end};
 use unrip_core::event::control::{Mode, Modes, ScopeMode};
 use unrip_core::{Timestamp, topic};
 use unrip_service::RunError;
@@ -94,11 +94,12 @@ impl Gates {
     pub(crate) async fn follow(&self, bus: &BusConfig) -> Result<(), RunError> {
         let unavailable =
             |error: unrip_bus::Error| RunError::Unavailable(format!("{}: {error}", topic::EXECUTION_CONTROL));
-        let records =
-            read_to_end(bus, topic::EXECUTION_CONTROL, 0, 0, Isolation::ReadCommitted).await.map_err(unavailable)?;
+        let records = read_to_end(bus, Position::new(topic::EXECUTION_CONTROL, 0, 0), Isolation::ReadCommitted)
+            .await
+            .map_err(unavailable)?;
         let next = records.last().map_or(0, |record| record.offset + 1);
         records.iter().for_each(|record| self.set_mode(record));
-        let from = vec![(topic::EXECUTION_CONTROL.to_owned(), 0, next)];
+        let from = vec![Position::new(topic::EXECUTION_CONTROL, 0, next)];
         let mut reader = LogReader::open(bus, from, Isolation::ReadCommitted).map_err(unavailable)?;
         let gates = self.clone();
         tokio::spawn(async move {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use unrip_bus::{BusConfig, GroupConsumer, GroupEvent, GroupOptions, Isolation, RevokeGuard, Start};
+use unrip_bus::{BusConfig, GroupConsumer, GroupEvent, GroupOptions, Isolation, Position, RevokeGuard, Start};
 use unrip_core::{Timestamp, topic};
 use unrip_service::{Condition, RunError};
 
@@ -90,7 +90,7 @@ impl Membership {
     /// Starts to read commands. The loop does not wait for it: a revocation that waits for the loop holds up the answer.
     pub(crate) fn start_reading(&self, partition: i32, next: i64) {
         let Some(group) = &self.group else { return };
-        let begun = group.begin_at(topic::EXECUTE_TRADE, partition, next);
+        let begun = group.begin_at(&Position::new(topic::EXECUTE_TRADE, partition, next));
         tokio::spawn(async move {
             if let Err(error) = begun.await {
                 // Taken away meanwhile: the new owner reads it.
@@ -139,7 +139,7 @@ impl Membership {
     pub(crate) async fn commit(&mut self) {
         let offsets: Vec<_> = std::mem::take(&mut self.commits)
             .into_iter()
-            .map(|(partition, offset)| (topic::EXECUTE_TRADE.to_owned(), partition, offset))
+            .map(|(partition, offset)| Position::new(topic::EXECUTE_TRADE, partition, offset))
             .collect();
         let Some(group) = self.group.as_ref().filter(|_| !offsets.is_empty()) else { return };
         let again = offsets.clone();
@@ -148,7 +148,7 @@ impl Membership {
             Ok(Ok(())) => reach(Point::OffsetsCommitAfter),
             Ok(Err(error)) if error.is_retriable() => {
                 tracing::warn!(%error, "offsets not committed; retrying");
-                for (_, partition, offset) in again {
+                for Position { partition, offset, .. } in again {
                     self.commits.entry(partition).or_insert(offset);
                 }
             }

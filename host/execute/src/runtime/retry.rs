@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use unrip_bus::{BusConfig, Isolation, LogReader, Record};
+use unrip_bus::{BusConfig, Isolation, LogReader, Position, Record};
 use unrip_core::Timestamp;
 use unrip_service::RunError;
 
@@ -36,7 +36,7 @@ pub(crate) async fn record_at(
     partition: i32,
     offset: i64,
 ) -> Result<Option<Record>, RunError> {
-    let from = vec![(name.to_owned(), partition, offset)];
+    let from = vec![Position::new(name, partition, offset)];
     let mut reader = LogReader::open(bus, from, Isolation::ReadUncommitted).map_err(unavailable)?;
     loop {
         match reader.next().await {

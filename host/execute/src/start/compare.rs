@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use unrip_bus::{BusConfig, Isolation, LogReader};
+use unrip_bus::{BusConfig, Isolation, LogReader, Position};
 use unrip_core::{Timestamp, Uuid, topic};
 use unrip_protocol::fold::Fact;
 use unrip_protocol::wire;
@@ -16,7 +16,7 @@ use crate::store::{Checkpoint, LogEnd, Store, Writer};
 /// What the journal is at start.
 pub struct Started {
     /// Where folding begins, per partition.
-    pub from: Vec<(String, i32, i64)>,
+    pub from: Vec<Position>,
     /// The end of each partition at start: until there the past is read.
     pub ends: Vec<(i32, i64)>,
     /// The journal's id, where it is known.
@@ -55,7 +55,7 @@ pub async fn begin(
     for (partition, log) in &journal.logs {
         let fold = store.view(*partition).and_then(|view| view.checkpoint()).map_err(state_error)?;
         let next = fold.map_or(log.low, |fold| fold.next_offset);
-        from.push((topic::JOURNAL.to_owned(), *partition, next));
+        from.push(Position::new(topic::JOURNAL, *partition, next));
         ends.push((*partition, log.high));
         if next < log.high
             && let Some(last) = record_at(bus, topic::JOURNAL, *partition, log.high - 1).await?

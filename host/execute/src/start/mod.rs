@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use unrip_bus::Producer;
+use unrip_bus::{Position, Producer};
 use unrip_core::ModuleRef;
 use unrip_service::{BusWatch, Context, RunError, module};
 
@@ -159,7 +159,7 @@ async fn connect(
 /// Reads the journal in the background until that fails.
 fn read_journal(
     config: &Config,
-    from: Vec<(String, i32, i64)>,
+    from: Vec<Position>,
     journal_id: Option<unrip_core::Uuid>,
     writer: Writer,
     inputs: mpsc::Sender<Input>,

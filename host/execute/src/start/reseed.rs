@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use unrip_bus::{BusConfig, Isolation, LogReader, Outgoing, Producer};
+use unrip_bus::{BusConfig, Isolation, LogReader, Outgoing, Position, Producer};
 use unrip_core::envelope::AnyEnvelope;
 use unrip_core::event::command::ExecuteTrade;
 use unrip_core::event::journal::{
@@ -192,7 +192,7 @@ impl Reseed {
         if low >= end {
             return Ok(fold);
         }
-        let from = vec![(topic::JOURNAL.to_owned(), partition, low)];
+        let from = vec![Position::new(topic::JOURNAL, partition, low)];
         let mut reader = LogReader::open(&self.bus, from, Isolation::ReadUncommitted).map_err(unavailable)?;
         loop {
             let records = match reader.next().await {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::common::journal::{claim, outcome, trade};
 use crate::common::{VENUE, at};
-use unrip_bus::{Admin, BusConfig, Isolation, Outgoing, Producer, read_to_end};
+use unrip_bus::{Admin, BusConfig, Isolation, Outgoing, Position, Producer, read_to_end};
 use unrip_core::event::command::ExecuteTrade;
 use unrip_core::event::journal::{JournalEntry, JournalFence, JournalGenesis};
 use unrip_core::{CommandId, Envelope, Payload, Timestamp, Uuid, topic};
@@ -80,7 +80,8 @@ impl Life {
     }
 
     async fn kinds(&self) -> Vec<&'static str> {
-        let records = read_to_end(&self.bus(), topic::JOURNAL, 0, 0, Isolation::ReadUncommitted).await.unwrap();
+        let records =
+            read_to_end(&self.bus(), Position::new(topic::JOURNAL, 0, 0), Isolation::ReadUncommitted).await.unwrap();
         let kind = |value: &[u8]| match wire::entry(value) {
             Some(JournalEntry::Genesis(_)) => "genesis",
             Some(JournalEntry::Fence(_)) => "fence",

@@ -1,6 +1,6 @@
 //! The topic step, run several times at once on topics that do not exist yet.
 
-use unrip_bus::{BusConfig, Isolation, Producer, read_to_end};
+use unrip_bus::{BusConfig, Isolation, Position, Producer, read_to_end};
 use unrip_core::event::journal::JournalGenesis;
 use unrip_core::topic::{self, TopicSpec, execution_topics, venue_topics};
 use unrip_core::{Envelope, Timestamp, Uuid};
@@ -34,7 +34,7 @@ async fn bus() -> BusConfig {
 
 /// The journal ids that the genesis records of a partition name, in their order.
 async fn ids(bus: &BusConfig, journal: &str, partition: i32) -> Vec<Uuid> {
-    let records = read_to_end(bus, journal, partition, 0, Isolation::ReadUncommitted).await.unwrap();
+    let records = read_to_end(bus, Position::new(journal, partition, 0), Isolation::ReadUncommitted).await.unwrap();
     let id = |value: &[u8]| Envelope::<JournalGenesis>::decode(value).unwrap().payload.journal_id;
     records.iter().map(|record| id(&record.value)).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use unrip_bus::{Error, Outgoing, Partition, Record};
+use unrip_bus::{Error, Outgoing, Partition, Position, Record};
 use unrip_core::{ModuleRef, Timestamp};
 use unrip_engine::Rejection;
 
@@ -292,7 +292,7 @@ impl<S: Stage> Flow<S> {
     async fn wait_at(&mut self, held: BTreeMap<Partition, i64>) {
         for (partition, offset) in held {
             self.consumer.pause(std::slice::from_ref(&partition));
-            if let Err(error) = self.consumer.seek(&partition.0, partition.1, offset).await {
+            if let Err(error) = self.consumer.seek(&Position::new(&partition.0, partition.1, offset)).await {
                 return self.rejoin(&error).await;
             }
         }

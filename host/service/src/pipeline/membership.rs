@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use unrip_bus::{Error, GroupConsumer, GroupEvent, GroupOptions, Partition};
+use unrip_bus::{Error, GroupConsumer, GroupEvent, GroupOptions, Partition, Position};
 
 use super::Setup;
 use super::flow::Flow;
@@ -44,7 +44,10 @@ impl<S: Stage> Flow<S> {
                 self.progress.revoked(&partitions);
                 drop(guard);
             }
+            GroupEvent::Failed(error @ Error::Panicked { .. }) => return Err(RunError::Software(error.to_string())),
             GroupEvent::Failed(error) if error.is_fatal() => self.rejoin(&error).await,
+            // The topic was made again, or its log was cut off at the end: the group's own offset may be gone with it.
+            GroupEvent::Failed(error @ Error::OutOfRange { .. }) => self.rejoin(&error).await,
             GroupEvent::Failed(error) => self.failed(&error),
             GroupEvent::Gap { topic, partition, from, to } => self.lost(&topic, partition, from, to).await?,
             GroupEvent::Records(_) => {}
@@ -103,8 +106,8 @@ impl<S: Stage> Flow<S> {
         if self.finished.is_empty() {
             return;
         }
-        let offsets =
-            self.finished.iter().map(|((topic, partition), next)| (topic.clone(), *partition, *next)).collect();
+        let next = |((topic, partition), next): (&Partition, &i64)| Position::new(topic, *partition, *next);
+        let offsets = self.finished.iter().map(next).collect();
         let away = || Error::Retriable { operation: "commit", reason: "no answer yet".to_owned() };
         let commit = tokio::time::timeout(COMMIT_WAIT, self.consumer.commit(offsets));
         match commit.await.unwrap_or_else(|_| Err(away())) {

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
-use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Record, read_to_end};
+use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Position, Record, read_to_end};
 use unrip_core::event::dead::DeadLetter;
 use unrip_core::event::raw::RawFrame;
 use unrip_core::partition::partition_for;
@@ -107,7 +107,8 @@ async fn all_records(bus: &BusConfig, topic: &str) -> Vec<Record> {
     let reader = LogReader::open(bus, Vec::new(), Isolation::ReadCommitted).unwrap();
     for partition in 0..PARTITIONS {
         let (oldest, _) = reader.watermarks(topic, partition).await.unwrap();
-        records.extend(read_to_end(bus, topic, partition, oldest, Isolation::ReadCommitted).await.unwrap());
+        records
+            .extend(read_to_end(bus, Position::new(topic, partition, oldest), Isolation::ReadCommitted).await.unwrap());
     }
     records
 }

@@ -13,7 +13,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
-use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Producer, Record};
+use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Position, Producer, Record};
 use unrip_core::event::canonical::SwapDemand;
 use unrip_core::event::dead::DeadLetter;
 use unrip_core::event::raw::RawFrame;
@@ -45,7 +45,7 @@ async fn make(bus: &BusConfig, name: &str) {
 
 async fn read(bus: &BusConfig, topic: &str, wanted: impl Fn(&Record) -> bool, count: usize) -> Vec<Record> {
     let partitions = soon("describe", Admin::new(bus).unwrap().describe(topic)).await.unwrap().unwrap().partitions;
-    let from = (0..partitions).map(|partition| (topic.to_owned(), partition, 0)).collect();
+    let from = (0..partitions).map(|partition| Position::new(topic, partition, 0)).collect();
     let mut reader = LogReader::open(bus, from, Isolation::ReadCommitted).unwrap();
     let mut records = Vec::new();
     soon("records", async {

@@ -14,7 +14,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
-use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Producer, Record};
+use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Position, Producer, Record};
 use unrip_core::event::canonical::SwapDemand;
 use unrip_core::event::command::{Action, ExecuteTrade};
 use unrip_core::id::derived_event_id;
@@ -74,7 +74,7 @@ fn demand(venue: &str, asset_out: &str) -> Envelope<SwapDemand> {
 /// The command that the event caused.
 async fn command(bus: &BusConfig, cause: Uuid) -> Record {
     let partitions = make(bus, topic::EXECUTE_TRADE).await;
-    let from = (0..partitions).map(|partition| (topic::EXECUTE_TRADE.to_owned(), partition, 0)).collect();
+    let from = (0..partitions).map(|partition| Position::new(topic::EXECUTE_TRADE, partition, 0)).collect();
     let mut reader = LogReader::open(bus, from, Isolation::ReadCommitted).unwrap();
     let caused = |record: &Record| {
         Envelope::<ExecuteTrade>::decode(&record.value).is_ok_and(|command| command.causation_id == Some(cause))

@@ -1,5 +1,8 @@
 //! The member's own thread: it always polls, so that rebalances are served while batches wait.
 
+mod queue;
+mod seek;
+
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,24 +12,18 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::epochs::Batch;
 use super::explain::{self, News};
 use super::rebalance::Membership;
-use super::{BATCH_BYTES_MAX, GroupEvent, GroupOptions, Partition, list_of};
-use crate::stopped::Stopped;
-use crate::{Error, Record};
+use super::{BATCH_BYTES_MAX, GroupEvent, GroupOptions, Partition};
+use crate::stopped::{Place, Retried, Stopped};
+use crate::{BusConfig, Error, Record};
+use seek::Seek;
 
 /// Poll timeout. Bounds how late a command or a leave is noticed.
 const POLL: Duration = Duration::from_millis(20);
-/// How often a full queue is tried again.
-const FULL_POLL: Duration = Duration::from_millis(1);
-/// How long a queue may be full before fetching is paused; for shorter times fetching again costs more.
-const FULL_MAX: Duration = Duration::from_millis(250);
-/// How long one attempt of a seek may take.
-const SEEK_TRY: Duration = Duration::from_millis(500);
 
 pub(super) enum Command {
     Pause(Vec<Partition>),
@@ -39,14 +36,9 @@ pub(super) enum Command {
         flow: bool,
         reply: oneshot::Sender<Result<(), Error>>,
     },
-}
-
-struct Seek {
-    at: Partition,
-    offset: i64,
-    reply: oneshot::Sender<Result<(), Error>>,
-    until: Option<Instant>,
-    flow: bool,
+    /// What a bug in this thread would do.
+    #[cfg(test)]
+    Panic,
 }
 
 struct Member {
@@ -65,6 +57,7 @@ struct Member {
 
 pub(super) fn start(
     consumer: Arc<BaseConsumer<Membership>>,
+    config: &BusConfig,
     options: &GroupOptions,
     batches: mpsc::Sender<Batch>,
 ) -> Result<(Sender<Command>, oneshot::Receiver<()>), Error> {
@@ -78,15 +71,14 @@ pub(super) fn start(
         topics: options.topics.clone(),
         waiting: None,
         seeks: Vec::new(),
-        stopped: Stopped::default(),
+        stopped: Stopped::new(config, options.isolation),
         failed: false,
     };
     let run = move || {
         let ended = catch_unwind(AssertUnwindSafe(|| member.run()));
         let Member { consumer, commands, batches, .. } = member;
         if ended.is_err() {
-            let reason = "the member's thread panicked".to_owned();
-            consumer.context().tell(GroupEvent::Failed(Error::Fatal { operation: "consume", reason }));
+            consumer.context().tell(GroupEvent::Failed(Error::Panicked { operation: "consume" }));
         }
         consumer.context().leaving.store(true, std::sync::atomic::Ordering::Release);
         // The member gets `Closed` from now on.
@@ -106,10 +98,28 @@ impl Member {
         while !self.failed && self.consumer.context().is_listening() {
             self.obey();
             self.try_seeks();
+            self.watch_stopped();
             match self.waiting.take() {
                 Some((batch, since)) => self.hand_over(batch, since),
                 None => self.failed = self.poll(POLL).is_break(),
             }
+        }
+    }
+
+    /// Tries partitions again that could not be read, and finds those that stand still.
+    fn watch_stopped(&mut self) {
+        self.stopped.forget(&self.consumer.context().take_revoked());
+        for retried in self.stopped.retry() {
+            match retried {
+                Retried::Still(error) => self.consumer.context().tell(GroupEvent::Failed(error)),
+                Retried::Free(at) => self.release(&[at]),
+            }
+        }
+        // A full queue stops every partition.
+        if self.waiting.is_none() && self.consumer.context().full().is_empty() {
+            let context = self.consumer.context();
+            let found = self.stopped.look(&self.consumer, || flowing(context));
+            found.into_iter().for_each(|error| context.tell(GroupEvent::Failed(error)));
         }
     }
 
@@ -145,58 +155,6 @@ impl Member {
         (batch, None)
     }
 
-    fn hand_over(&mut self, batch: Batch, since: Instant) {
-        match self.batches.try_send(batch) {
-            Ok(()) => self.go_on(),
-            Err(TrySendError::Closed(_)) => {}
-            Err(TrySendError::Full(batch)) => {
-                self.waiting = Some((batch, since));
-                if since.elapsed() < FULL_MAX {
-                    std::thread::sleep(FULL_POLL);
-                } else {
-                    self.hold_back();
-                }
-            }
-        }
-    }
-
-    /// Pauses what is assigned and keeps polling for rebalances.
-    fn hold_back(&mut self) {
-        let context = self.consumer.context();
-        let more: Vec<_> = {
-            let full = context.full();
-            context.epochs.assigned().into_iter().filter(|at| !full.contains(at)).collect()
-        };
-        if !more.is_empty() {
-            self.consumer.pause(&list_of(&more)).ok();
-            context.full().extend(more);
-        }
-        let polled = self.consumer.poll(POLL).map(|polled| polled.map(|message| Record::from_message(&message)));
-        match polled {
-            // Of a partition that was assigned in this very poll.
-            Some(Ok(record)) => {
-                let marked = self.consumer.context().epochs.mark(record);
-                if let Some((batch, _)) = &mut self.waiting {
-                    batch.push(marked);
-                }
-            }
-            Some(Err(error)) => self.failed = self.fail(&error).is_break(),
-            None => {}
-        }
-    }
-
-    /// The queue has room again: what was paused for it flows, except what the member itself paused.
-    fn go_on(&mut self) {
-        let context = self.consumer.context();
-        let paused = std::mem::take(&mut *context.full());
-        if paused.is_empty() {
-            return;
-        }
-        let held = context.held().clone();
-        let wanted: Vec<_> = paused.into_iter().filter(|at| context.epochs.has(at) && !held.contains(at)).collect();
-        self.consumer.resume(&list_of(&wanted)).ok();
-    }
-
     fn obey(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
@@ -206,71 +164,19 @@ impl Member {
                     let until = wait.map(|wait| Instant::now() + wait);
                     self.seeks.push(Seek { at, offset, reply, until, flow });
                 }
+                #[cfg(test)]
+                #[allow(clippy::panic, reason = "this is what the test is about")]
+                Command::Panic => panic!("as a test wants it"),
             }
         }
-    }
-
-    fn pause(&self, partitions: Vec<Partition>) {
-        let context = self.consumer.context();
-        let here: Vec<_> = partitions.into_iter().filter(|at| context.epochs.has(at)).collect();
-        if let Err(error) = self.consumer.pause(&list_of(&here)) {
-            context.tell(GroupEvent::Failed(Error::from_kafka("pause", "", &error)));
-        }
-        context.held().extend(here);
-    }
-
-    fn resume(&self, partitions: Vec<Partition>) {
-        let context = self.consumer.context();
-        let here: Vec<_> = partitions.into_iter().filter(|at| context.held().remove(at)).collect();
-        // While the queue is full they stay paused, and flow with the others.
-        if context.full().is_empty()
-            && let Err(error) = self.consumer.resume(&list_of(&here))
-        {
-            context.tell(GroupEvent::Failed(Error::from_kafka("resume", "", &error)));
-        }
-    }
-
-    /// A partition just assigned may need a moment until it can be sought.
-    fn try_seeks(&mut self) {
-        for seek in std::mem::take(&mut self.seeks) {
-            if !self.consumer.context().epochs.has(&seek.at) {
-                let reason = format!("{}/{} is not assigned", seek.at.0, seek.at.1);
-                seek.reply.send(Err(Error::NotOwner { operation: "seek", reason })).ok();
-                continue;
-            }
-            match self.seek(&seek.at, seek.offset) {
-                Ok(()) => {
-                    self.consumer.context().epochs.begin(&seek.at, Some(seek.offset));
-                    if seek.flow {
-                        self.resume(vec![seek.at]);
-                    }
-                    seek.reply.send(Ok(())).ok();
-                }
-                Err(_) if seek.until.is_none_or(|until| Instant::now() < until) => self.seeks.push(seek),
-                Err(error) => drop(seek.reply.send(Err(error))),
-            }
-        }
-    }
-
-    fn seek(&self, (topic, partition): &Partition, offset: i64) -> Result<(), Error> {
-        let failed = |e: KafkaError| Error::from_kafka("seek", topic, &e);
-        let mut list = list_of(&[]);
-        list.add_partition_offset(topic, *partition, Offset::Offset(offset)).map_err(failed)?;
-        let sought = self.consumer.seek_partitions(list, SEEK_TRY).map_err(failed)?;
-        sought
-            .elements()
-            .iter()
-            .try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error)
-            .map_err(failed)
     }
 
     /// Reports what failed. A break means that the client will never work again.
     fn fail(&mut self, error: &KafkaError) -> ControlFlow<()> {
-        let epochs = &self.consumer.context().epochs;
-        let held = self.consumer.context().held().clone();
-        let places = || epochs.places().into_iter().filter(|(at, _)| !held.contains(at)).collect();
-        if let Some(stopped) = self.stopped.take(&*self.consumer, error, places) {
-            stopped.into_iter().for_each(|error| self.consumer.context().tell(GroupEvent::Failed(error)));
+        let context = self.consumer.context();
+        self.stopped.forget(&context.take_revoked());
+        if let Some(stopped) = self.stopped.take(&self.consumer, error, || flowing(context)) {
+            stopped.into_iter().for_each(|error| context.tell(GroupEvent::Failed(error)));
             return ControlFlow::Continue(());
         }
         for news in explain::explain(&self.consumer, &self.topics, error) {
@@ -293,23 +199,41 @@ impl Member {
         }
         ControlFlow::Continue(())
     }
+}
 
-    fn jump(&self, at: &Partition, to: i64) {
-        self.consumer.context().epochs.begin(at, Some(to));
-        self.restart(at, Offset::Offset(to));
-    }
+/// The partitions that the member lets flow, with their next offsets.
+fn flowing(context: &Membership) -> Vec<Place> {
+    let held = context.held().clone();
+    context.epochs.places().into_iter().filter(|(at, _)| !held.contains(at)).collect()
+}
 
-    /// Reads a partition that the client library stopped, from another place.
-    fn restart(&self, (topic, partition): &Partition, start: Offset) {
-        let again = || {
-            let mut list = list_of(&[(topic.clone(), *partition)]);
-            self.consumer.incremental_unassign(&list)?;
-            list.set_partition_offset(topic, *partition, start)?;
-            self.consumer.incremental_assign(&list)
-        };
-        if let Err(error) = again() {
-            let error = Error::from_kafka("restart partition", topic, &error);
-            self.consumer.context().tell(GroupEvent::Failed(error));
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::GroupConsumer;
+
+    /// Far above what this takes; keeps a failing test from hanging.
+    const WAIT: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_panic_of_the_thread_is_reported_once_and_ends_the_member_outside_the_runtime() {
+        let options = GroupOptions::new("g", vec!["t".to_owned()]);
+        let mut member = GroupConsumer::join(&BusConfig::at("127.0.0.1:1"), options).unwrap();
+        member.commands.send(Command::Panic).unwrap();
+        let failed = tokio::time::timeout(WAIT, async {
+            loop {
+                match member.next().await {
+                    GroupEvent::Failed(error) if error.is_retriable() => {}
+                    event => return event,
+                }
+            }
+        });
+        let failed = failed.await.unwrap();
+        assert!(matches!(failed, GroupEvent::Failed(Error::Panicked { .. })), "{failed:?}");
+        assert!(matches!(member.next().await, GroupEvent::Failed(Error::Closed { .. })));
+        let answer = member.seek(&crate::Position::new("t", 0, 0)).await;
+        assert!(matches!(answer, Err(Error::Closed { .. })), "{answer:?}");
+        // Its thread drops the client: here, on the runtime, that would block and panic.
+        tokio::time::timeout(WAIT, member.leave()).await.unwrap();
     }
 }

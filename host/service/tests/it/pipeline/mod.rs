@@ -8,7 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::task::JoinHandle;
-use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Producer, Record};
+use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Position, Producer, Record};
 use unrip_core::event::dead::DeadLetter;
 use unrip_core::topic::{Retention, TopicSpec, dead};
 use unrip_core::{Envelope, ModuleRef};
@@ -189,7 +189,7 @@ impl Bench {
 
 /// Waits until the topic holds so many records.
 async fn read(bus: &BusConfig, topic: &str, count: usize) -> Vec<Record> {
-    let from = (0..2).map(|partition| (topic.to_owned(), partition, 0)).collect();
+    let from = (0..2).map(|partition| Position::new(topic, partition, 0)).collect();
     let mut reader = LogReader::open(bus, from, Isolation::ReadCommitted).unwrap();
     let mut records = Vec::new();
     soon("records", async {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
-use unrip_bus::{Admin, BusConfig, Isolation, Record, read_to_end};
+use unrip_bus::{Admin, BusConfig, Isolation, Position, Record, read_to_end};
 use unrip_dev::stack::Stack;
 use unrip_dev::{admin, config};
 use unrip_testkit::broker::{Broker, BrokerChoice};
@@ -130,7 +130,8 @@ impl Ground {
         let partitions = state.unwrap_or_else(|| panic!("no topic {topic}")).partitions;
         let mut records = Vec::new();
         for partition in 0..partitions {
-            records.extend(read_to_end(&bus, topic, partition, 0, Isolation::ReadCommitted).await.unwrap());
+            records
+                .extend(read_to_end(&bus, Position::new(topic, partition, 0), Isolation::ReadCommitted).await.unwrap());
         }
         records
     }
