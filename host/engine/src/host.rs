@@ -1,17 +1,17 @@
 //! What a module can reach of the host: memory up to a limit, and one log line at a time.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use unrip_core::text::cut;
 use wasmtime::ResourceLimiter;
 
 use crate::Limits;
+use crate::log_budget::LogBudget;
 use crate::v0_1::bindings::shared::unrip::{host::log, types};
 
-/// Log lines per call; more are counted, not written.
-pub(crate) const LOG_LINES_MAX: u32 = 64;
 /// Bytes of a log line; the rest is cut.
-pub(crate) const LOG_LINE_BYTES_MAX: usize = 1024;
+const LOG_LINE_BYTES_MAX: usize = 1024;
 /// Core instances, tables and memories of one component. They are fixed by its bytes; adapters and interpreters bring a dozen.
 const PARTS_MAX: usize = 256;
 /// Bytes of host memory that one table element takes.
@@ -19,34 +19,26 @@ const TABLE_ELEMENT_BYTES: u64 = 16;
 
 /// The data of a store: one instance's share of the host.
 pub(crate) struct Host {
-    module: Arc<str>,
+    log: Arc<LogBudget>,
     memory_bytes_max: u64,
     memory_bytes: u64,
     memory_refused: bool,
-    lines: u32,
 }
 
 impl Host {
-    pub(crate) fn new(module: Arc<str>, limits: &Limits) -> Self {
-        Self { module, memory_bytes_max: limits.memory_bytes_max, memory_bytes: 0, memory_refused: false, lines: 0 }
+    pub(crate) fn new(log: Arc<LogBudget>, limits: &Limits) -> Self {
+        Self { log, memory_bytes_max: limits.memory_bytes_max, memory_bytes: 0, memory_refused: false }
     }
 
-    /// A call begins: its log lines count anew.
+    /// A call starts: its log lines and refusals are its own.
     pub(crate) fn begin(&mut self) {
-        self.lines = 0;
+        self.log.start_call();
         self.memory_refused = false;
     }
 
-    /// A call ended: says how many lines were not written.
+    /// A call ended.
     pub(crate) fn end(&self) {
-        let cut = self.lines.saturating_sub(LOG_LINES_MAX);
-        if cut > 0 {
-            tracing::warn!(
-                module = &*self.module,
-                cut,
-                "module wrote more log lines than one call may; the rest is cut"
-            );
-        }
+        self.log.report(Instant::now());
     }
 
     /// Whether this call was refused memory, and has not been granted any since: otherwise it got over it.
@@ -97,11 +89,10 @@ impl types::command::Host for Host {}
 
 impl log::Host for Host {
     fn log(&mut self, level: log::Level, message: String) {
-        self.lines = self.lines.saturating_add(1);
-        if self.lines > LOG_LINES_MAX {
+        if !self.log.take(Instant::now()) {
             return;
         }
-        let module = &*self.module;
+        let module = self.log.module();
         let line = cut(&message, LOG_LINE_BYTES_MAX);
         let cut_bytes = message.len().saturating_sub(line.len());
         match level {
@@ -118,7 +109,7 @@ mod tests {
     use super::*;
 
     fn host(memory_bytes_max: u64) -> Host {
-        Host::new("a-venue/normalize".into(), &Limits { memory_bytes_max, ..Limits::default() })
+        Host::new(Arc::new(LogBudget::new("a-venue/normalize")), &Limits { memory_bytes_max, ..Limits::default() })
     }
 
     #[test]

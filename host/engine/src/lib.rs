@@ -19,6 +19,7 @@ mod instance;
 mod limits;
 mod line;
 mod load;
+mod log_budget;
 mod module;
 pub mod normalizer;
 pub mod reactor;

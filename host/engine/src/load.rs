@@ -9,6 +9,7 @@ use wasmtime::component::Component;
 use crate::error::{LoadError, LoadErrorKind};
 use crate::fault::FaultKind;
 use crate::line;
+use crate::log_budget::LogBudget;
 use crate::module::{Description, Loaded, Module};
 use crate::v0_1::bindings::shared::Shared;
 use crate::worker::{LIFECYCLE_MS_MAX, Live};
@@ -100,7 +101,8 @@ fn describe(
         _ => LoadErrorKind::Failed { call: "describe", fault },
     };
     let mut live =
-        Live::new(engine, pre, shown.into(), limits, |store, instance| Shared::new(store, instance)).map_err(failed)?;
+        Live::new(engine, pre, Arc::new(LogBudget::new(shown)), limits, |store, instance| Shared::new(store, instance))
+            .map_err(failed)?;
     live.call(LIFECYCLE_MS_MAX, |shared, store| shared.unrip_types_lifecycle().call_describe(store)).map_err(failed)
 }
 

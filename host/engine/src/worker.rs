@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::error::{EngineError, LoadErrorKind};
 use crate::fault::{Fatal, Fault, FaultCounts, FaultKind, Rejection};
 use crate::host::Host;
+use crate::log_budget::LogBudget;
 use crate::module::{Module, World};
 use crate::v0_1::bindings::shared::Shared;
 use crate::{Engine, Grants, Limits, LoadError, classify};
@@ -34,11 +35,11 @@ impl<B> Live<B> {
     pub(crate) fn new(
         engine: &Engine,
         pre: &InstancePre<Host>,
-        name: Arc<str>,
+        log: Arc<LogBudget>,
         limits: &Limits,
         bind: impl FnOnce(&mut Store<Host>, &Instance) -> wasmtime::Result<B>,
     ) -> Result<Self, Fault> {
-        let mut store = Store::new(engine.wasmtime(), Host::new(name, limits));
+        let mut store = Store::new(engine.wasmtime(), Host::new(log, limits));
         store.limiter(|host| host);
         // Counts what the host copies out of the instance in one go: a result, or a log line.
         store.set_hostcall_fuel(usize::try_from(limits.output_bytes_max).unwrap_or(usize::MAX));
@@ -94,6 +95,7 @@ pub(crate) struct Worker<B> {
     config: String,
     bind: Bind<B>,
     module_ref: Arc<ModuleRef>,
+    log: Arc<LogBudget>,
     faults: FaultCounts,
     live: Option<Live<B>>,
 }
@@ -131,6 +133,7 @@ impl<B> Worker<B> {
             grants: grants.clone(),
             config: canonical,
             bind,
+            log: Arc::new(LogBudget::new(&module_ref.name)),
             module_ref,
             faults: FaultCounts::default(),
             live: None,
@@ -212,8 +215,8 @@ impl<B> Worker<B> {
     }
 
     fn make(&self) -> Result<Live<B>, LoadErrorKind> {
-        let name = self.module_ref.name.as_str().into();
-        let mut live = Live::new(&self.engine, &self.module.inner.pre, name, &self.limits, self.bind)
+        let log = Arc::clone(&self.log);
+        let mut live = Live::new(&self.engine, &self.module.inner.pre, log, &self.limits, self.bind)
             .map_err(|fault| LoadErrorKind::Failed { call: "instantiate", fault })?;
         match live.configure(&self.config).map_err(|fault| LoadErrorKind::Failed { call: "configure", fault })? {
             Ok(()) => Ok(live),

@@ -141,6 +141,7 @@ async fn an_answer_names_the_code_that_made_it() {
 async fn a_panic_on_the_thread_is_an_error_for_all_who_wait_and_the_service_is_not_ready() {
     let context = context();
     let seat = start::<Normalizer>("normalizer", expected("fixture", &[]), &context).await.unwrap();
+    assert!(context.health.readiness().missing.iter().all(|missing| missing.name != "module"));
     // Polled in this order: the second call waits behind the first.
     let (first, second) = tokio::join!(
         seat.ask(|_| if true {
@@ -150,6 +151,11 @@ async fn a_panic_on_the_thread_is_an_error_for_all_who_wait_and_the_service_is_n
     );
     assert_eq!((first, second), (Err(Gone), Err(Gone)));
     assert_eq!(seat.ask(|_| ()).await, Err(Gone));
+    let missing = context.health.readiness().missing;
+    assert!(
+        missing.iter().any(|missing| missing.name == "module" && missing.detail == Gone.to_string()),
+        "{missing:?}"
+    );
     let error = RunError::from(Gone);
     assert_eq!(error.exit_code(), exit::SOFTWARE);
 }

@@ -149,3 +149,19 @@ fn more_log_lines_than_allowed_are_cut_and_counted() {
     assert!(written.iter().all(|line| line.len() < 1_300 && line.contains("fixture/normalize")));
     assert!(lines.iter().any(|line| line.contains("936")), "the rest is not counted");
 }
+
+#[test]
+fn a_module_that_floods_the_log_on_every_record_writes_so_many_lines_a_second() {
+    for bytes in ["log", "log-trap"] {
+        let started_at = std::time::Instant::now();
+        let lines = crate::worlds::captured(|| {
+            worker().normalize(&vec![raw(bytes); 64]).unwrap();
+        });
+        // A second that had started before, and each that has since.
+        let most = 128 * (started_at.elapsed().as_secs() as usize + 2);
+        let written = lines.iter().filter(|line| line.contains("line ")).count();
+        assert!((64..=most).contains(&written), "{bytes}: {written}");
+        let reports = lines.iter().filter(|line| line.contains("logs too much")).count();
+        assert!((1..=2 + started_at.elapsed().as_secs() as usize / 10).contains(&reports), "{bytes}: {reports}");
+    }
+}

@@ -55,6 +55,7 @@ struct Active<I> {
     _module: Module,
     instance: I,
     faults: FaultReport,
+    condition: Condition,
 }
 
 impl<I: Instance> Seat<I> {
@@ -78,8 +79,7 @@ impl<I: Instance> Seat<I> {
         let (ready, started) = oneshot::channel();
         let (section, watched) = (section.clone(), condition.clone());
         let work = move || {
-            let _watch = PanicWatch(watched);
-            match Active::<I>::make(&section, &expected, faults) {
+            match Active::<I>::make(&section, &expected, faults, watched) {
                 Ok(active) => {
                     // Otherwise the service has stopped meanwhile.
                     if ready.send(Ok(())).is_ok() {
@@ -112,6 +112,8 @@ impl<I: Instance> Seat<I> {
     {
         let (answer, answered) = oneshot::channel();
         let call: Call<I> = Box::new(move |active| {
+            // Dropped before `answer`: when a caller learns of a panic, the service is not ready already.
+            let _watch = PanicWatch(active.condition.clone());
             let value = work(&mut active.instance);
             let module = Arc::clone(active.instance.made_by());
             active.faults.report(&module.name, active.instance.take_faults());
@@ -124,13 +126,18 @@ impl<I: Instance> Seat<I> {
 }
 
 impl<I: Instance> Active<I> {
-    fn make(section: &ModuleSection, expected: &Expectations, faults: FaultReport) -> Result<Self, RunError> {
+    fn make(
+        section: &ModuleSection,
+        expected: &Expectations,
+        faults: FaultReport,
+        condition: Condition,
+    ) -> Result<Self, RunError> {
         let (engine, module, config) = super::compile(section)?;
         if module.world() == I::WORLD {
             expected.check(&module)?;
         }
         let instance = I::make(&engine, &module, &section.limits, &section.grants, &config)?;
-        Ok(Self { _engine: engine, _module: module, instance, faults })
+        Ok(Self { _engine: engine, _module: module, instance, faults, condition })
     }
 
     fn serve(mut self, mut waiting: mpsc::Receiver<Call<I>>) {

@@ -21,6 +21,7 @@ fn outbox(brokers: &str) -> (Context, Outbox) {
     let (bus, context) = (BusConfig::at(brokers), Context::of("test"));
     let watch = BusWatch::start(&bus, &context.health, &context.shutdown);
     let outbox = Outbox::start(&bus, &watch, LIMITS, &context).unwrap();
+    context.health.started();
     (context, outbox)
 }
 
