@@ -48,7 +48,9 @@ impl Normalizer {
         grants: &Grants,
         config: &serde_json::Value,
     ) -> Result<Self, LoadError> {
-        if module.description().capabilities.contains(&Capability::State) {
+        // Of a module of another world the world is the news.
+        let is_ours = module.world() == World::Normalizer;
+        if is_ours && module.description().capabilities.contains(&Capability::State) {
             let reason =
                 "a normalizer with memory must be rebuilt by rereading its stream, which this host does not do yet";
             let kind = LoadErrorKind::NotServed { capability: "state".to_owned(), reason: reason.to_owned() };

@@ -4,9 +4,10 @@ use serde::Deserialize;
 use unrip_bus::BusConfig;
 use unrip_core::VenueId;
 use unrip_core::topic::MESSAGE_BYTES_MAX;
-use unrip_service::RoleConfig;
+use unrip_engine::ingestor::Ingestor;
 use unrip_service::config::{CredentialSlots, Endpoints, ModuleSection, ServiceSection};
-use unrip_service::module::Network;
+use unrip_service::module::{self, Expectations, Network};
+use unrip_service::{RoleConfig, RunError};
 
 /// The largest `frame_bytes_max`: in base64 and with its envelope it still fits a record.
 const FRAME_BYTES_LIMIT: usize = MESSAGE_BYTES_MAX as usize / 2;
@@ -77,6 +78,18 @@ fn fault_wait_max_ms() -> u64 {
     60_000
 }
 
+impl IngestConfig {
+    /// What the module must say of itself.
+    pub(crate) fn expected(&self) -> Expectations {
+        let streams = Some(("ingest.streams", self.ingest.streams.clone()));
+        Expectations { venue: self.service.venue.clone(), streams }
+    }
+
+    pub(crate) fn network(&self) -> Network<'_> {
+        Network { endpoints: &self.endpoints, credentials: &self.credentials }
+    }
+}
+
 impl RoleConfig for IngestConfig {
     type Venue = VenueId;
 
@@ -99,8 +112,11 @@ impl RoleConfig for IngestConfig {
         if ingest.connections_max == 0 || ingest.connections_max > CONNECTIONS_LIMIT {
             return Err(format!("`ingest.connections_max` must be between 1 and {CONNECTIONS_LIMIT}"));
         }
-        let network = Network { endpoints: &self.endpoints, credentials: &self.credentials };
-        self.module.check_grants(Some(network))
+        self.module.check_grants(Some(self.network()))
+    }
+
+    fn check_module(&self) -> Result<(), RunError> {
+        module::check::<Ingestor>(&self.module, &self.expected(), Some(self.network())).map(drop)
     }
 }
 

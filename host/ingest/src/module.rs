@@ -5,7 +5,7 @@ use std::sync::Arc;
 use unrip_core::{ModuleRef, Timestamp};
 use unrip_engine::Fault;
 use unrip_engine::ingestor::{Effect, Event, Ingestor};
-use unrip_service::module::{Expectations, Network, Seat};
+use unrip_service::module::Seat;
 use unrip_service::{Context, RunError};
 
 use crate::config::IngestConfig;
@@ -26,12 +26,7 @@ pub(crate) type Answer = (Event, Result<Vec<Effect>, Fault>);
 impl Module {
     /// Loads and checks the module of the configuration.
     pub(crate) async fn start(config: &IngestConfig, context: &Context) -> Result<Self, RunError> {
-        let expected = Expectations {
-            venue: config.service.venue.clone(),
-            streams: Some(("ingest.streams", config.ingest.streams.clone())),
-        };
-        let network = Network { endpoints: &config.endpoints, credentials: &config.credentials };
-        let seat = Seat::start(&config.module, expected, Some(network), context).await?;
+        let seat = Seat::start(&config.module, config.expected(), Some(config.network()), context).await?;
         let module_ref = seat.ask(|_: &mut Ingestor| ()).await?.module;
         Ok(Self { seat, module_ref })
     }

@@ -4,9 +4,11 @@ use serde::Deserialize;
 use unrip_bus::BusConfig;
 use unrip_core::VenueId;
 use unrip_core::event::canonical::CanonicalEvent;
-use unrip_service::RoleConfig;
+use unrip_engine::normalizer::Normalizer;
 use unrip_service::config::{ModuleSection, ServiceSection};
+use unrip_service::module::{self, Expectations};
 use unrip_service::pipeline::PipelineSection;
+use unrip_service::{RoleConfig, RunError};
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +36,14 @@ pub struct NormalizeSection {
     pub events: Vec<String>,
 }
 
+impl Config {
+    /// What the module must say of itself.
+    pub(crate) fn expected(&self) -> Expectations {
+        let streams = Some(("normalize.streams", self.normalize.streams.clone()));
+        Expectations { venue: self.service.venue.clone(), streams }
+    }
+}
+
 impl RoleConfig for Config {
     type Venue = VenueId;
 
@@ -57,5 +67,9 @@ impl RoleConfig for Config {
             return Err(format!("normalize.events: `{event}` is not one of {}", kinds.join(", ")));
         }
         self.pipeline.check()
+    }
+
+    fn check_module(&self) -> Result<(), RunError> {
+        module::check::<Normalizer>(&self.module, &self.expected(), None).map(drop)
     }
 }

@@ -9,7 +9,7 @@ mod tests;
 
 use unrip_core::topic;
 use unrip_engine::normalizer::Normalizer;
-use unrip_service::module::{Expectations, Seat};
+use unrip_service::module::Seat;
 use unrip_service::pipeline::{self, Setup};
 use unrip_service::{Context, RunError};
 
@@ -21,9 +21,7 @@ use stage::{Normalize, Writer};
 /// # Errors
 /// The module cannot be loaded or cannot continue, the configuration cannot be used, or no broker in time.
 pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
-    let streams = Some(("normalize.streams", config.normalize.streams.clone()));
-    let expected = Expectations { venue: config.service.venue.clone(), streams };
-    let seat = Seat::<Normalizer>::start(&config.module, expected, None, &context).await?;
+    let seat = Seat::<Normalizer>::start(&config.module, config.expected(), None, &context).await?;
     let venue = &config.service.venue;
     let events = config.normalize.events;
     let outputs = events.iter().map(|event| topic::norm(event)).collect();

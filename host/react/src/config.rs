@@ -1,13 +1,18 @@
 //! The configuration of `unrip-react`.
 
+use std::path::Path;
+
 use serde::Deserialize;
 use unrip_bus::BusConfig;
 use unrip_core::VenueId;
 use unrip_core::event::canonical::CanonicalEvent;
 use unrip_core::event::command::{DEADLINE_MS_MAX, DISPATCH_WINDOW_MS_MAX};
-use unrip_service::RoleConfig;
+use unrip_engine::reactor::Reactor;
+use unrip_engine::{LoadError, LoadErrorKind};
 use unrip_service::config::{ModuleSection, ServiceSection};
+use unrip_service::module::{self, Expectations};
 use unrip_service::pipeline::PipelineSection;
+use unrip_service::{RoleConfig, RunError};
 
 use crate::bounds::Bounds;
 
@@ -56,6 +61,25 @@ impl ReactSection {
     }
 }
 
+impl Config {
+    /// What the module must say of itself.
+    pub(crate) fn expected(&self) -> Expectations {
+        let events = Some(("react.events", self.react.events.clone()));
+        Expectations { venue: self.service.venue.clone(), streams: events }
+    }
+}
+
+/// The strategy's name. A strategy with memory is refused: it would forget it at each restart, and keep what it learned from
+/// a partition that another member has by now.
+pub(crate) fn strategy(path: &Path, reactor: &Reactor) -> Result<String, RunError> {
+    if !reactor.is_stateful() {
+        return Ok(reactor.strategy().to_owned());
+    }
+    let reason = "a strategy with memory must be rebuilt by rereading its stream, which this host does not do yet";
+    let kind = LoadErrorKind::NotServed { capability: "state".to_owned(), reason: reason.to_owned() };
+    Err(LoadError { path: path.display().to_string(), kind }.into())
+}
+
 impl RoleConfig for Config {
     type Venue = VenueId;
 
@@ -84,5 +108,10 @@ impl RoleConfig for Config {
             }
         }
         self.pipeline.check()
+    }
+
+    fn check_module(&self) -> Result<(), RunError> {
+        let reactor = module::check::<Reactor>(&self.module, &self.expected(), None)?;
+        strategy(&self.module.path, &reactor).map(drop)
     }
 }

@@ -10,12 +10,9 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 use unrip_core::topic;
 use unrip_engine::reactor::Reactor;
-use unrip_engine::{LoadError, LoadErrorKind};
-use unrip_service::module::{Expectations, Seat};
+use unrip_service::module::Seat;
 use unrip_service::pipeline::{self, Setup};
 use unrip_service::{Context, RunError};
 
@@ -29,10 +26,9 @@ pub use tally::Tally;
 /// # Errors
 /// The module cannot be loaded or cannot continue, the configuration cannot be used, or no broker in time.
 pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
-    let events = Some(("react.events", config.react.events.clone()));
-    let expected = Expectations { venue: config.service.venue.clone(), streams: events };
-    let seat = Seat::<Reactor>::start(&config.module, expected, None, &context).await?;
-    let strategy = describe(&config.module.path, &seat).await?;
+    let seat = Seat::<Reactor>::start(&config.module, config.expected(), None, &context).await?;
+    let path = config.module.path.to_path_buf();
+    let strategy = seat.ask(move |reactor| config::strategy(&path, reactor)).await?.value?;
     tracing::info!(strategy, "strategy ready");
     let venue = &config.service.venue;
     let tally = Tally::new(&context.metrics);
@@ -60,16 +56,4 @@ pub async fn run(config: Config, context: Context) -> Result<(), RunError> {
         let _ = lines.await;
     }
     ended
-}
-
-/// The strategy's name. A strategy with memory is refused: it would forget it at each restart, and keep what a partition
-/// taught it that has another owner by now.
-async fn describe(path: &Path, seat: &Seat<Reactor>) -> Result<String, RunError> {
-    let (strategy, stateful) = seat.ask(|reactor| (reactor.strategy().to_owned(), reactor.is_stateful())).await?.value;
-    if !stateful {
-        return Ok(strategy);
-    }
-    let reason = "a strategy with memory must be rebuilt by rereading its stream, which this host does not do yet";
-    let kind = LoadErrorKind::NotServed { capability: "state".to_owned(), reason: reason.to_owned() };
-    Err(LoadError { path: path.display().to_string(), kind }.into())
 }

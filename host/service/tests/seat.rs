@@ -11,7 +11,7 @@ use unrip_engine::normalizer::{Normalizer, RawInput};
 use unrip_engine::reactor::Reactor;
 use unrip_engine::{Grants, Instance, Limits};
 use unrip_service::config::{ConfigPath, CredentialSlots, Endpoints, ModuleSection};
-use unrip_service::module::{Expectations, Gone, Network, Seat};
+use unrip_service::module::{self, Expectations, Gone, Network, Seat};
 use unrip_service::{Context, RunError, exit};
 use unrip_testkit::components;
 
@@ -48,7 +48,12 @@ async fn start_with<I: Instance>(
 ) -> Result<Seat<I>, RunError> {
     let (endpoints, credentials): (Endpoints, CredentialSlots) = (toml(endpoints), toml(credentials));
     let network = Network { endpoints: &endpoints, credentials: &credentials };
-    Seat::start(section, expected, Some(network), context).await
+    let checked = module::check::<I>(section, &expected, Some(network));
+    let started = Seat::start(section, expected, Some(network), context).await;
+    let text = |error: &RunError| (error.exit_code(), error.to_string());
+    let said = checked.as_ref().err().map(text);
+    assert_eq!(said, started.as_ref().err().map(text), "a check says what a start says");
+    started
 }
 
 fn context() -> Context {

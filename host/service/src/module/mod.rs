@@ -34,6 +34,30 @@ fn compile(section: &ModuleSection) -> Result<(Engine, Module, serde_json::Value
     Ok((engine, module, config))
 }
 
+/// Loads, verifies and checks the module of the configuration as a start does, and makes an instance of it; for
+/// `--check-config`. Takes seconds without a cache.
+///
+/// # Errors
+/// As of [`Seat::start`].
+pub fn check<I: Instance>(
+    section: &ModuleSection,
+    expected: &Expectations,
+    network: Option<Network<'_>>,
+) -> Result<I, RunError> {
+    section.check_grants(network).map_err(RunError::Config)?;
+    instance(section, expected)
+}
+
+/// The configured instance of a module that fits this service.
+fn instance<I: Instance>(section: &ModuleSection, expected: &Expectations) -> Result<I, RunError> {
+    let (engine, module, config) = compile(section)?;
+    // Of a module of another world the world is the news.
+    if module.world() == I::WORLD {
+        expected.check(&module)?;
+    }
+    Ok(I::make(&engine, &module, &section.limits, &section.grants, &config)?)
+}
+
 /// A compiled module and what its instances are made with, for a caller that runs it on threads of its own.
 #[derive(Clone)]
 pub struct Loaded {

@@ -1,4 +1,4 @@
-//! The seat: one thread per module that owns the engine, the compiled module and its active instance.
+//! The seat: one thread per module that owns its active instance, and with it the engine and the compiled module.
 //!
 //! Callers ask from the runtime's tasks and get an answer that names the code that made it. A candidate, its
 //! promotion and the way back belong here too: only this thread holds the instance.
@@ -9,7 +9,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 use unrip_core::ModuleRef;
-use unrip_engine::{Engine, Instance, Module};
+use unrip_engine::Instance;
 
 use super::checks::{Expectations, Network};
 use super::faults::FaultReport;
@@ -49,10 +49,8 @@ impl From<Gone> for RunError {
     }
 }
 
-/// What the thread owns. Dropping the engine would end the clock that bounds each call.
+/// What the thread owns.
 struct Active<I> {
-    _engine: Engine,
-    _module: Module,
     instance: I,
     faults: FaultReport,
     condition: Condition,
@@ -79,8 +77,9 @@ impl<I: Instance> Seat<I> {
         let (ready, started) = oneshot::channel();
         let (section, watched) = (section.clone(), condition.clone());
         let work = move || {
-            match Active::<I>::make(&section, &expected, faults, watched) {
-                Ok(active) => {
+            match super::instance(&section, &expected) {
+                Ok(instance) => {
+                    let active = Active { instance, faults, condition: watched };
                     // Otherwise the service has stopped meanwhile.
                     if ready.send(Ok(())).is_ok() {
                         active.serve(waiting);
@@ -126,20 +125,6 @@ impl<I: Instance> Seat<I> {
 }
 
 impl<I: Instance> Active<I> {
-    fn make(
-        section: &ModuleSection,
-        expected: &Expectations,
-        faults: FaultReport,
-        condition: Condition,
-    ) -> Result<Self, RunError> {
-        let (engine, module, config) = super::compile(section)?;
-        if module.world() == I::WORLD {
-            expected.check(&module)?;
-        }
-        let instance = I::make(&engine, &module, &section.limits, &section.grants, &config)?;
-        Ok(Self { _engine: engine, _module: module, instance, faults, condition })
-    }
-
     fn serve(mut self, mut waiting: mpsc::Receiver<Call<I>>) {
         while let Some(call) = waiting.blocking_recv() {
             call(&mut self);

@@ -82,7 +82,7 @@ fn command(role: &str, extras: Extras) -> Command {
     let check = Arg::new(CHECK_CONFIG)
         .long(CHECK_CONFIG)
         .action(ArgAction::SetTrue)
-        .help("Read the configuration, say what is wrong with it, and exit");
+        .help("Read the configuration, load the module as a start would, say what is wrong, and exit");
     let mut command = Command::new("unrip")
         .bin_name(name.clone())
         .display_name(name.clone())

@@ -38,11 +38,11 @@ where
         Ok(Arguments::List) => return print(&extras.listing.map(|listing| (listing.text)()).unwrap_or_default()),
         // Help and version are what was asked for, and no error.
         Err(error) if !error.use_stderr() => return print(&error.to_string()),
-        Err(error) => return complain(&error.to_string()),
+        Err(error) => return complain(&error.to_string(), exit::CONFIG),
     };
     let (config, env): (C, Env) = match read(&file) {
         Ok(read) => read,
-        Err(error) => return complain(&format!("unrip-{role}: {error}")),
+        Err(error) => return complain(&format!("unrip-{role}: {error}"), exit::CONFIG),
     };
     telemetry::init(role, &config.service().log_level);
     let links = config::service_links(&env);
@@ -74,9 +74,13 @@ pub fn restart_in_place(reason: &str) -> RunError {
 }
 
 fn check<C: RoleConfig>(role: &str, file: &Path) -> ExitCode {
-    match read::<C>(file) {
-        Ok(_) => print(&format!("{}: good\n", file.display())),
-        Err(error) => complain(&format!("unrip-{role}: {error}")),
+    let config: C = match read(file) {
+        Ok((config, _)) => config,
+        Err(error) => return complain(&format!("unrip-{role}: {error}"), exit::CONFIG),
+    };
+    match config.check_module() {
+        Ok(()) => print(&format!("{}: good\n", file.display())),
+        Err(error) => complain(&format!("unrip-{role}: {}: {error}", file.display()), error.exit_code()),
     }
 }
 
@@ -127,7 +131,7 @@ fn print(text: &str) -> ExitCode {
 }
 
 #[allow(clippy::print_stderr, reason = "logging starts only after a good configuration was read")]
-fn complain(text: &str) -> ExitCode {
+fn complain(text: &str, exit_code: u8) -> ExitCode {
     eprintln!("{}", text.trim_end());
-    ExitCode::from(exit::CONFIG)
+    ExitCode::from(exit_code)
 }

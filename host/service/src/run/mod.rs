@@ -35,4 +35,12 @@ pub trait RoleConfig: DeserializeOwned {
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
+
+    /// Whether the module can be used: all that a start checks about it before anything else starts. For `--check-config`.
+    ///
+    /// # Errors
+    /// As of the start.
+    fn check_module(&self) -> Result<(), RunError> {
+        Ok(())
+    }
 }
