@@ -88,7 +88,7 @@ impl Producer {
     /// their `enqueue` returned.
     pub async fn enqueue(&self, outgoing: Outgoing) -> Result<Delivery, Error> {
         let room = self.room(outgoing.bytes()).await?;
-        let (tell, told) = oneshot::channel();
+        let (tell, report) = oneshot::channel();
         let pending = Box::new(Pending::new(tell, outgoing.topic.clone(), Some(room)));
         let mut record = BaseRecord::with_opaque_to(&outgoing.topic, pending)
             .key(&outgoing.key)
@@ -96,7 +96,7 @@ impl Producer {
             .headers(outgoing.kafka_headers());
         record.partition = outgoing.partition;
         self.client.send(record).map_err(|(error, _)| Error::from_kafka("enqueue", &outgoing.topic, &error))?;
-        Ok(Delivery(told))
+        Ok(Delivery(report))
     }
 
     /// Writes a record and waits for its acknowledgement.
@@ -200,6 +200,6 @@ impl Future for Delivery {
     type Output = Result<Position, Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|told| told.unwrap_or(Err(Error::Closed { operation: "produce" })))
+        Pin::new(&mut self.0).poll(context).map(|report| report.unwrap_or(Err(Error::Closed { operation: "produce" })))
     }
 }

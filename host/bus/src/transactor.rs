@@ -119,7 +119,7 @@ fn transaction(client: &Client, records: &[Outgoing]) -> Result<Vec<Position>, T
     client.begin_transaction().map_err(|e| not_committed("begin transaction", &e))?;
     let mut deliveries = Vec::with_capacity(records.len());
     for outgoing in records {
-        let (tell, told) = oneshot::channel();
+        let (tell, report) = oneshot::channel();
         let pending = Box::new(Pending::new(tell, outgoing.topic.clone(), None));
         let mut record = BaseRecord::with_opaque_to(&outgoing.topic, pending)
             .key(&outgoing.key)
@@ -129,12 +129,12 @@ fn transaction(client: &Client, records: &[Outgoing]) -> Result<Vec<Position>, T
         if let Err((error, _)) = client.send(record) {
             return Err(abort(client, Error::from_kafka("enqueue", &outgoing.topic, &error)));
         }
-        deliveries.push(told);
+        deliveries.push(report);
     }
     // Before the commit is asked for: a record that was not taken must not leave the outcome in doubt.
     let mut positions = Vec::with_capacity(deliveries.len());
-    for told in deliveries {
-        match told.blocking_recv().unwrap_or(Err(Error::Closed { operation: "produce" })) {
+    for report in deliveries {
+        match report.blocking_recv().unwrap_or(Err(Error::Closed { operation: "produce" })) {
             Ok(position) => positions.push(position),
             Err(error) => return Err(abort(client, error)),
         }

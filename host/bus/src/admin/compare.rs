@@ -53,15 +53,15 @@ pub(super) fn partitions(spec: &TopicSpec, found: i32) -> Result<(), Error> {
 }
 
 /// Compares settings. `made` is whether the topic was made just now: then a difference shows what the broker does not
-/// keep, because no one else can have set it. `told` is `None` if the broker reports nothing about the topic.
+/// keep, because no one else can have set it. `reported` is `None` if the broker reports nothing about the topic.
 pub(super) fn settings(
     spec: &TopicSpec,
     made: bool,
-    told: &Option<BTreeMap<String, String>>,
+    reported: &Option<BTreeMap<String, String>>,
 ) -> Result<Ensured, Error> {
     let mut warnings = Vec::new();
     for (setting, wanted) in spec.config() {
-        match told.as_ref().map(|told| told.get(setting)) {
+        match reported.as_ref().map(|reported| reported.get(setting)) {
             Some(Some(found)) if *found == wanted => {}
             Some(Some(found)) if made => {
                 warnings
@@ -100,7 +100,7 @@ mod tests {
         TopicSpec { name, partitions: 3, retention: Retention::Time(1), log_append_time: true }
     }
 
-    fn told() -> BTreeMap<String, String> {
+    fn reported() -> BTreeMap<String, String> {
         spec().config().into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
@@ -113,24 +113,24 @@ mod tests {
 
     #[test]
     fn a_kept_topic_that_differs_is_an_error() {
-        let mut told = told();
-        told.insert("message.timestamp.type".to_owned(), "CreateTime".to_owned());
-        let text = settings(&spec(), false, &Some(told)).unwrap_err().to_string();
+        let mut reported = reported();
+        reported.insert("message.timestamp.type".to_owned(), "CreateTime".to_owned());
+        let text = settings(&spec(), false, &Some(reported)).unwrap_err().to_string();
         assert!(text.contains("message.timestamp.type is CreateTime, wanted LogAppendTime"), "{text}");
     }
 
     #[test]
     fn what_the_broker_does_not_keep_or_tell_is_a_warning() {
-        let mut told = told();
-        told.insert("retention.ms".to_owned(), "5".to_owned());
-        told.remove("message.timestamp.type");
-        let ensured = settings(&spec(), true, &Some(told)).unwrap();
+        let mut reported = reported();
+        reported.insert("retention.ms".to_owned(), "5".to_owned());
+        reported.remove("message.timestamp.type");
+        let ensured = settings(&spec(), true, &Some(reported)).unwrap();
         assert_eq!(ensured.warnings().len(), 2, "{ensured:?}");
         assert_eq!(settings(&spec(), false, &None).unwrap().warnings().len(), spec().config().len());
     }
 
     #[test]
     fn a_topic_as_wanted_has_no_warnings() {
-        assert_eq!(settings(&spec(), false, &Some(told())).unwrap(), Ensured::Kept { warnings: vec![] });
+        assert_eq!(settings(&spec(), false, &Some(reported())).unwrap(), Ensured::Kept { warnings: vec![] });
     }
 }

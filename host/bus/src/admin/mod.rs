@@ -71,8 +71,8 @@ impl Admin {
             if let Some(found) = after.get(&spec.name) {
                 compare::partitions(spec, *found)?;
             }
-            let told = self.new_topic_settings(&spec.name).await?;
-            ensured.push((spec.name.clone(), compare::settings(spec, made.contains(spec.name.as_str()), &told)?));
+            let reported = self.new_topic_settings(&spec.name).await?;
+            ensured.push((spec.name.clone(), compare::settings(spec, made.contains(spec.name.as_str()), &reported)?));
         }
         Ok(ensured)
     }
@@ -85,7 +85,7 @@ impl Admin {
                 Err(Error::MissingTopic { .. }) if Instant::now() < until => {
                     tokio::time::sleep(Duration::from_millis(TOPIC_POLL_MS)).await;
                 }
-                told => return told,
+                reported => return reported,
             }
         }
     }

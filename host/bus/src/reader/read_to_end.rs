@@ -48,7 +48,7 @@ impl ToEnd {
         tokio::task::spawn_blocking(move || {
             let ended = Reading::start(&config, &topic, from, isolation).and_then(|reading| reading.run(&tell));
             if let Err(error) = ended {
-                // Whoever dropped the receiver has no use for the error.
+                // A dropped receiver has no use for the error.
                 tell.blocking_send(Err(error)).ok();
             }
         });

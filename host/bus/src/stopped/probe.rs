@@ -19,7 +19,7 @@ pub(super) enum Readable {
     End,
     /// It never will, for this reason.
     No(String),
-    /// The offset is not in the log, or there is no such topic: whoever reads there is told by the library.
+    /// The offset is not in the log, or there is no such topic: the library reports that to the reader itself.
     Elsewhere,
 }
 

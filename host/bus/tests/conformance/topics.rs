@@ -34,7 +34,7 @@ async fn another_setting_is_an_error_where_the_broker_keeps_settings() {
     let (admin, name) = (Admin::new(&bus()).unwrap(), unique_topic("settings"));
     let first = admin.ensure_topics(&[spec(&name, 1)]).await.unwrap();
     let keeps = first[0].1.warnings().is_empty();
-    verdict("topic settings are kept and told", keeps);
+    verdict("topic settings are kept and reported", keeps);
     let mut other = spec(&name, 1);
     other.log_append_time = true;
     match admin.ensure_topics(&[other]).await {

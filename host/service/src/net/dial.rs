@@ -61,7 +61,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// An address that swallows packets: a listener that accepts nobody, with its backlog full. Keep what is returned.
+    /// An address that swallows packets: a listener that accepts no connection, with its backlog full. Keep what is returned.
     pub(in crate::net) async fn black_hole(at: &str) -> (SocketAddr, TcpListener, Vec<TcpStream>) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(at.parse().unwrap()).unwrap();

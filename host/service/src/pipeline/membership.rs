@@ -160,6 +160,7 @@ pub(super) fn join(setup: &Setup) -> Result<GroupConsumer, Error> {
     let options = GroupOptions {
         batch_records_max: setup.options.batch_records_max,
         session_timeout_ms: setup.options.session_timeout_ms,
+        instance_id: setup.options.group_instance_id.clone(),
         ..GroupOptions::new(&setup.group, setup.topics.clone())
     };
     GroupConsumer::join(&setup.bus, options)

@@ -2,6 +2,9 @@
 
 use serde::Deserialize;
 
+/// Kafka's own limit of names, in bytes.
+const INSTANCE_ID_BYTES_MAX: usize = 249;
+
 /// `[pipeline]`: bounds of the consume, transform, produce, commit loop.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -18,6 +21,11 @@ pub struct PipelineSection {
     /// or the loss of a node; a long one survives pauses of a crowded node without a rebalance. Kafka refuses less than
     /// its `group.min.session.timeout.ms` (6 000 by default).
     pub session_timeout_ms: u64,
+    /// A name of this instance that is the same after a restart, e.g. a StatefulSet's pod name: static membership. A
+    /// restart within `session_timeout_ms` gets its partitions back at once, and no other instance pauses for a
+    /// rebalance. In return the partitions of one that ends, also on SIGTERM, are idle until the session is over. Each
+    /// instance needs a name of its own: of two with one name the older one is fenced. Unset by default.
+    pub group_instance_id: Option<String>,
     /// The longest single wait that a module's `retry-after` gets.
     pub retry_wait_ms_max: u64,
     /// How often a record is tried again before it is a dead letter.
@@ -34,6 +42,7 @@ impl Default for PipelineSection {
             batch_age_ms_max: 30_000,
             commit_interval_ms: 100,
             session_timeout_ms: 6_000,
+            group_instance_id: None,
             retry_wait_ms_max: 5_000,
             retry_attempts_max: 10,
             retry_total_ms_max: 30_000,
@@ -60,8 +69,17 @@ impl PipelineSection {
                 return Err(format!("pipeline.{key} is {value}, must be between {low} and {high}"));
             }
         }
+        if self.group_instance_id.as_ref().is_some_and(|id| !is_instance_id(id)) {
+            return Err("pipeline.group_instance_id must be 1 to 249 of A-Z a-z 0-9 . _ -".to_owned());
+        }
         Ok(())
     }
+}
+
+/// What Kafka takes as a name.
+fn is_instance_id(id: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
+    (1..=INSTANCE_ID_BYTES_MAX).contains(&id.len()) && id.chars().all(allowed) && ![".", ".."].contains(&id)
 }
 
 /// The one way of delivery that there is; other words in the configuration are refused.
@@ -102,6 +120,11 @@ mod tests {
     #[test]
     fn refuses_bounds_that_make_no_sense() {
         assert!(read("").unwrap().check().is_ok());
+        for id in ["", "a b", "..", &"x".repeat(250)] {
+            let error = read(&format!("group_instance_id = '{id}'")).unwrap().check().unwrap_err();
+            assert!(error.contains("group_instance_id"), "{id}: {error}");
+        }
+        assert!(read("group_instance_id = 'normalize-0'").unwrap().check().is_ok());
         assert!(read("batch_records_max = 0").unwrap().check().unwrap_err().contains("batch_records_max is 0"));
     }
 }

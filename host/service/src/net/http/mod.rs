@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT_MS: u64 = 5_000;
 const REQUEST_TIMEOUT_MS: u64 = 10_000;
 /// Stands for the time of sending in a signed message, its headers and its body.
 const TIME_OF_SENDING: &str = "{timestamp-ms}";
-/// Headers that say where a message ends and for whom it is: only the client sets them.
+/// Headers that say where a message ends and which host it is for: only the client sets them.
 const RESERVED: [&str; 9] = [
     "host",
     "connection",
@@ -430,8 +430,8 @@ mod tests {
         assert!(matches!(client.send(request("/long")).await, Err(HttpError::TooLong(_))));
         let error = client.send(request("/never")).await.unwrap_err().to_string();
         assert!(error.contains("timed out"), "{error}");
-        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let client = self::client(&format!("http://{nobody}"), secret.path());
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let client = self::client(&format!("http://{closed}"), secret.path());
         let error = client.send(request("/echo")).await.unwrap_err();
         assert!(
             matches!(error, HttpError::NotHanded { .. }) && error.to_string().contains("cannot connect"),

@@ -142,7 +142,7 @@ fn too_long(message: &Message, limit: usize) -> Option<(Vec<u8>, u64, String)> {
     Some((beginning, bytes.len() as u64, sha256_hex(bytes)))
 }
 
-/// The message that the library could not hand out, if one had begun.
+/// The message that the library could not hand out, if one had started.
 fn cut_by(error: &WsError, inbound: &Inbound, connection_id: &Arc<str>, seq: u64, at: Timestamp) -> Option<CutFrame> {
     use tokio_tungstenite::tungstenite::error::ProtocolError;
 

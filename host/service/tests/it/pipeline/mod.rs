@@ -224,7 +224,7 @@ fn texts(outputs: &[String]) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_the_same_again_when_killed_before_the_commit_and_nothing_again_when_stopped() {
     let mut bench = Bench::shared().await;
-    // So long that nothing is committed before the end.
+    // Nothing is committed before the end.
     bench.options.commit_interval_ms = 60_000;
     let first = bench.run();
     bench.feed(&["a", "b", "c"]).await;
@@ -473,4 +473,23 @@ async fn stops_when_asked_while_no_broker_was_ever_there() {
     let bounded = Setup { start_timeout_ms: Some(200), ..setup };
     let ended = soon("end", pipeline::run(bounded, echo(), &Context::of("test"))).await;
     assert!(matches!(ended, Err(RunError::Unavailable(_))), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_with_a_name_keeps_its_membership_over_a_restart() {
+    let mut bench = Bench::shared().await;
+    bench.options.group_instance_id = Some("echo-0".to_owned());
+    let admin = Admin::new(&bench.bus).unwrap();
+    let group = format!("group.{}", bench.input);
+    let first = bench.run();
+    bench.feed(&["a"]).await;
+    bench.outputs(1).await;
+    first.stop().await;
+    // A member without a name would have left; this one is waited for until its session ends.
+    assert_eq!(soon("members", admin.group_members(&group)).await.unwrap(), 1);
+    let second = bench.run();
+    bench.feed(&["b"]).await;
+    assert_eq!(texts(&bench.outputs(2).await), ["a", "b"]);
+    assert_eq!(soon("members", admin.group_members(&group)).await.unwrap(), 1);
+    second.stop().await;
 }

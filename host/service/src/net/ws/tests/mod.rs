@@ -214,7 +214,7 @@ async fn closes_a_silent_connection_and_keeps_one_that_answers_pings() {
     let interval = Duration::from_millis(20);
     let mut connection =
         venue.connect(Options { ping_interval: interval, silence_timeout: Duration::from_millis(400), ..quick() });
-    // Nobody reads this one, so nobody answers its pings.
+    // This one is not read, so its pings are not answered.
     let silent = venue.accept().await;
     opened(&mut connection).await;
     let reason = closed(&mut connection).await;
