@@ -377,7 +377,7 @@ mod tests {
         let configs = of_one(&wiring).unwrap();
         assert_eq!(configs["execute-a-venue"]["module"]["limits"]["call_ms_max"].as_integer(), Some(50));
         assert_eq!(configs["ingest-a-venue"]["service"]["log_level"].as_str(), Some("debug"));
-        for wrong in ["execute", "execute=1", "nobody.a=1", "ingest.service.venue.x=1"] {
+        for wrong in ["execute", "execute=1", "no-one.a=1", "ingest.service.venue.x=1"] {
             wiring.set = vec![wrong.to_owned()];
             assert!(of_one(&wiring).is_err(), "{wrong}");
         }

@@ -51,11 +51,11 @@ pub struct IngestSection {
     pub flush_timeout_ms: u64,
     /// When faults of the module follow each other, the connection that brought them is closed for this long; it doubles
     /// with each further one.
-    #[serde(default = "fault_wait_min_ms")]
-    pub fault_wait_min_ms: u64,
+    #[serde(default = "fault_wait_ms_min")]
+    pub fault_wait_ms_min: u64,
     /// The longest such wait.
-    #[serde(default = "fault_wait_max_ms")]
-    pub fault_wait_max_ms: u64,
+    #[serde(default = "fault_wait_ms_max")]
+    pub fault_wait_ms_max: u64,
 }
 
 fn frame_bytes_max() -> usize {
@@ -70,11 +70,11 @@ fn flush_timeout_ms() -> u64 {
     20_000
 }
 
-fn fault_wait_min_ms() -> u64 {
+fn fault_wait_ms_min() -> u64 {
     1_000
 }
 
-fn fault_wait_max_ms() -> u64 {
+fn fault_wait_ms_max() -> u64 {
     60_000
 }
 

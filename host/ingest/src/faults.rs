@@ -22,7 +22,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     pub(crate) fn new(ingest: &IngestSection) -> Self {
-        let (min, max) = (ingest.fault_wait_min_ms, ingest.fault_wait_max_ms);
+        let (min, max) = (ingest.fault_wait_ms_min, ingest.fault_wait_ms_max);
         Self::between(Duration::from_millis(min), Duration::from_millis(max))
     }
 

@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes_and_nothing_else() {
-        for text in ["fleet", "venue/a-venue", "account/a-venue/solver.near", "account/a/b/c"] {
+        for text in ["fleet", "venue/a-venue", "account/a-venue/solver.one", "account/a/b/c"] {
             assert_eq!(scope(text).to_string(), text);
         }
         for text in

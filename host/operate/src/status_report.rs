@@ -43,7 +43,7 @@ pub struct ModeState {
     pub mode: Mode,
     /// Why.
     pub reason: String,
-    /// By whom; null where the record cannot be read.
+    /// Who set it; null where the record cannot be read.
     pub set_by: Option<String>,
     /// When.
     pub set_at: Option<Timestamp>,

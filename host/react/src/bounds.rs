@@ -10,9 +10,9 @@ const NAME_BYTES_MAX: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// From observation to dispatch.
-    pub dispatch_window_max_ms: i64,
+    pub dispatch_window_ms_max: i64,
     /// From observation to the signed expiry.
-    pub deadline_max_ms: i64,
+    pub deadline_ms_max: i64,
 }
 
 impl Bounds {
@@ -27,12 +27,12 @@ impl Bounds {
                 return Err(format!("{name} has {} bytes, must have 1 to {NAME_BYTES_MAX}", value.len()));
             }
         }
-        if *dispatch_by > observed_at.plus_millis(self.dispatch_window_max_ms) {
-            let limit = self.dispatch_window_max_ms;
+        if *dispatch_by > observed_at.plus_millis(self.dispatch_window_ms_max) {
+            let limit = self.dispatch_window_ms_max;
             return Err(format!("dispatch_by {dispatch_by} is more than {limit} ms after {observed_at}"));
         }
-        if *deadline > observed_at.plus_millis(self.deadline_max_ms) {
-            return Err(format!("deadline {deadline} is more than {} ms after {observed_at}", self.deadline_max_ms));
+        if *deadline > observed_at.plus_millis(self.deadline_ms_max) {
+            return Err(format!("deadline {deadline} is more than {} ms after {observed_at}", self.deadline_ms_max));
         }
         if dispatch_by > deadline {
             return Err(format!("dispatch_by {dispatch_by} is after the deadline {deadline}"));
@@ -75,7 +75,7 @@ mod tests {
     fn check(change: impl FnOnce(&mut Command)) -> Result<(), String> {
         let mut changed = command();
         change(&mut changed);
-        let bounds = Bounds { dispatch_window_max_ms: DISPATCH_WINDOW_MS_MAX, deadline_max_ms: DEADLINE_MS_MAX };
+        let bounds = Bounds { dispatch_window_ms_max: DISPATCH_WINDOW_MS_MAX, deadline_ms_max: DEADLINE_MS_MAX };
         bounds.check(&changed, SEEN)
     }
 

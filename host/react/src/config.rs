@@ -40,10 +40,10 @@ pub struct ReactSection {
     pub events: Vec<String>,
     /// The longest from observation to dispatch that a command may ask for; at most 60 000.
     #[serde(default = "dispatch_window")]
-    pub dispatch_window_max_ms: i64,
+    pub dispatch_window_ms_max: i64,
     /// The longest from observation to the signed expiry that a command may ask for; at most 610 000.
     #[serde(default = "deadline")]
-    pub deadline_max_ms: i64,
+    pub deadline_ms_max: i64,
 }
 
 fn dispatch_window() -> i64 {
@@ -57,7 +57,7 @@ fn deadline() -> i64 {
 impl ReactSection {
     /// What commands may ask for.
     pub fn bounds(&self) -> Bounds {
-        Bounds { dispatch_window_max_ms: self.dispatch_window_max_ms, deadline_max_ms: self.deadline_max_ms }
+        Bounds { dispatch_window_ms_max: self.dispatch_window_ms_max, deadline_ms_max: self.deadline_ms_max }
     }
 }
 
@@ -100,8 +100,8 @@ impl RoleConfig for Config {
             return Err(format!("react.events: `{event}` is not one of {}", kinds.join(", ")));
         }
         for (key, value, high) in [
-            ("dispatch_window_max_ms", self.react.dispatch_window_max_ms, DISPATCH_WINDOW_MS_MAX),
-            ("deadline_max_ms", self.react.deadline_max_ms, DEADLINE_MS_MAX),
+            ("dispatch_window_ms_max", self.react.dispatch_window_ms_max, DISPATCH_WINDOW_MS_MAX),
+            ("deadline_ms_max", self.react.deadline_ms_max, DEADLINE_MS_MAX),
         ] {
             if !(1..=high).contains(&value) {
                 return Err(format!("react.{key} is {value}, must be between 1 and {high}"));

@@ -85,7 +85,7 @@ fn writer() -> Writer {
     Writer {
         venue: "a-venue".parse().unwrap(),
         strategy: "fixed-spread".into(),
-        bounds: Bounds { dispatch_window_max_ms: DISPATCH_WINDOW_MS_MAX, deadline_max_ms: DEADLINE_MS_MAX },
+        bounds: Bounds { dispatch_window_ms_max: DISPATCH_WINDOW_MS_MAX, deadline_ms_max: DEADLINE_MS_MAX },
         tally: Tally::new(&Registry::new()),
         clock: Arc::new(SystemClock),
         ids: Ids::seeded(1),

@@ -14,6 +14,7 @@ mod files;
 mod language;
 mod rooms;
 mod rust_text;
+mod units;
 mod unused;
 mod venues;
 mod wit;

@@ -18,7 +18,7 @@ impl Bench {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let text = format!(
             "[service]\nvenue = \"a-venue\"\n[bus]\nbrokers = \"127.0.0.1:1\"\n[module]\npath = \"a.wasm\"\n\
-             [endpoints.ws]\nurl = \"ws://{}\"\nreconnect_min_ms = 2\n[ingest]\nstreams = [\"quote\"]\n\
+             [endpoints.ws]\nurl = \"ws://{}\"\nreconnect_ms_min = 2\n[ingest]\nstreams = [\"quote\"]\n\
              connections_max = 2\n",
             listener.local_addr().unwrap()
         );

@@ -169,9 +169,9 @@ pub struct Endpoint {
     /// Of HTTP: how long a request may take in all.
     pub request_timeout_ms: Option<u64>,
     /// Of a websocket: the first wait before a reconnect; it doubles, with jitter.
-    pub reconnect_min_ms: Option<u64>,
+    pub reconnect_ms_min: Option<u64>,
     /// Of a websocket: the longest wait before a reconnect.
-    pub reconnect_max_ms: Option<u64>,
+    pub reconnect_ms_max: Option<u64>,
     /// Of a websocket: a longer message closes the connection, which is then reopened.
     pub message_bytes_max: Option<usize>,
 }

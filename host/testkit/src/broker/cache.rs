@@ -27,7 +27,7 @@ pub(super) fn progress(choice: &BrokerChoice) -> Progress {
     choice.progress.clone().unwrap_or_else(|| Arc::new(to_stderr))
 }
 
-#[allow(clippy::print_stderr, reason = "a person waits for minutes here and nobody asked for another place")]
+#[allow(clippy::print_stderr, reason = "a person waits for minutes here and no one asked for another place")]
 fn to_stderr(line: &str) {
     eprintln!("{line}");
 }

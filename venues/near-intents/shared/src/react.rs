@@ -27,9 +27,9 @@ struct Settings {
     #[serde(default = "default_margin")]
     deadline_margin_ms: u64,
     #[serde(default = "default_window")]
-    dispatch_window_max_ms: u64,
+    dispatch_window_ms_max: u64,
     #[serde(default = "default_deadline_max")]
-    deadline_max_ms: u64,
+    deadline_ms_max: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -125,8 +125,8 @@ impl FixedSpread {
         }
         for (key, value) in [
             ("deadline_margin_ms", settings.deadline_margin_ms),
-            ("dispatch_window_max_ms", settings.dispatch_window_max_ms),
-            ("deadline_max_ms", settings.deadline_max_ms),
+            ("dispatch_window_ms_max", settings.dispatch_window_ms_max),
+            ("deadline_ms_max", settings.deadline_ms_max),
         ] {
             if value == 0 {
                 return Err(format!("{key}: it must not be 0"));
@@ -167,7 +167,7 @@ impl FixedSpread {
         let fixed_in = within(demand.amount_in.map(parse_amount))?;
         let fixed_out = within(demand.amount_out.map(parse_amount))?;
         let horizon_ms = demand.min_deadline_ms.saturating_add(self.settings.deadline_margin_ms);
-        if horizon_ms > self.settings.deadline_max_ms {
+        if horizon_ms > self.settings.deadline_ms_max {
             return Err("deadline_too_long");
         }
         let key = (demand.asset_in.to_owned(), demand.asset_out.to_owned());
@@ -184,7 +184,7 @@ impl FixedSpread {
             .ttl_ms
             .unwrap_or(TTL_MS_DEFAULT)
             .min(self.settings.deadline_margin_ms)
-            .min(self.settings.dispatch_window_max_ms);
+            .min(self.settings.dispatch_window_ms_max);
         let deadline = after(demand.observed_at, horizon_ms);
         Ok(Answer {
             amount_in,

@@ -54,12 +54,12 @@ fn config(brokers: &str, ws: &str, dir: &Path) -> IngestConfig {
         subscriptions = [\"quote\"]
         [endpoints.ws]
         url = \"{ws}\"
-        reconnect_min_ms = 5
+        reconnect_ms_min = 5
         [credentials.relay_token]
         file = \"token\"
         [ingest]
         streams = [\"quote\"]
-        fault_wait_min_ms = 5
+        fault_wait_ms_min = 5
         "
     );
     let config: IngestConfig = unrip_service::config::parse("ingest.toml", &text, dir, &[]).unwrap();

@@ -33,8 +33,8 @@ const STRATEGY: &str = r#"
 strategy = "fixed-spread"
 account = "solver.near"
 deadline_margin_ms = 5000
-dispatch_window_max_ms = 60000
-deadline_max_ms = 610000
+dispatch_window_ms_max = 60000
+deadline_ms_max = 610000
 pairs = [{ asset_in = "nep141:wrap.near", asset_out = "nep141:usdt.tether-token.near", decimals_in = 24, decimals_out = 6, price = "3.05", spread_bps = 20 }]
 "#;
 

@@ -80,13 +80,13 @@ impl Options {
         let default = Self::default();
         // An interval of zero would spin.
         let millis = |value: Option<u64>, or| value.map_or(or, |value| Duration::from_millis(value.max(1)));
-        let reconnect_min = millis(endpoint.reconnect_min_ms, default.reconnect_min);
+        let reconnect_min = millis(endpoint.reconnect_ms_min, default.reconnect_min);
         Self {
             ping_interval: millis(endpoint.ping_interval_ms, default.ping_interval),
             silence_timeout: millis(endpoint.silence_timeout_ms, default.silence_timeout),
             connect_timeout: millis(endpoint.connect_timeout_ms, default.connect_timeout),
             reconnect_min,
-            reconnect_max: millis(endpoint.reconnect_max_ms, default.reconnect_max).max(reconnect_min),
+            reconnect_max: millis(endpoint.reconnect_ms_max, default.reconnect_max).max(reconnect_min),
             message_bytes_max: endpoint.message_bytes_max.unwrap_or(default.message_bytes_max),
             ..default
         }
@@ -96,7 +96,7 @@ impl Options {
     pub fn trading(endpoint: &Endpoint) -> Self {
         let options = Self::of(endpoint);
         let short = options.reconnect_max.min(TRADING_RECONNECT_MAX).max(options.reconnect_min);
-        Self { reconnect_max: endpoint.reconnect_max_ms.map_or(short, |_| options.reconnect_max), ..options }
+        Self { reconnect_max: endpoint.reconnect_ms_max.map_or(short, |_| options.reconnect_max), ..options }
     }
 }
 

@@ -315,8 +315,8 @@ fn trading_sockets_are_never_long_away_unless_the_endpoint_says_so() {
     let endpoint = |text: &str| toml::from_str::<Endpoint>(&format!("url = \"ws://v\"\n{text}")).unwrap();
     assert_eq!(Options::of(&endpoint("")).reconnect_max, Duration::from_secs(60));
     assert_eq!(Options::trading(&endpoint("")).reconnect_max, Duration::from_secs(5));
-    assert_eq!(Options::trading(&endpoint("reconnect_min_ms = 9000")).reconnect_max, Duration::from_secs(9));
-    assert_eq!(Options::trading(&endpoint("reconnect_max_ms = 30000")).reconnect_max, Duration::from_secs(30));
+    assert_eq!(Options::trading(&endpoint("reconnect_ms_min = 9000")).reconnect_max, Duration::from_secs(9));
+    assert_eq!(Options::trading(&endpoint("reconnect_ms_max = 30000")).reconnect_max, Duration::from_secs(30));
 }
 
 #[tokio::test]
