@@ -46,8 +46,6 @@ impl<S: Stage> Flow<S> {
             }
             GroupEvent::Failed(error @ Error::Panicked { .. }) => return Err(RunError::Software(error.to_string())),
             GroupEvent::Failed(error) if error.is_fatal() => self.rejoin(&error).await,
-            // The topic was made again, or its log was cut off at the end: the group's own offset may be gone with it.
-            GroupEvent::Failed(error @ Error::OutOfRange { .. }) => self.rejoin(&error).await,
             GroupEvent::Failed(error) => self.failed(&error),
             GroupEvent::Gap { topic, partition, from, to } => self.lost(&topic, partition, from, to).await?,
             GroupEvent::Records(_) => {}
@@ -61,6 +59,13 @@ impl<S: Stage> Flow<S> {
             Error::Stopped { topic, partition, .. } => {
                 tracing::error!(%error, "a partition cannot be read; retrying");
                 self.reading.stopped((topic.clone(), *partition), &error.to_string());
+            }
+            // The topic was made again, or its log was cut off at the end. Where to continue is the operator's decision:
+            // the oldest record may be days of repeats. The other partitions flow.
+            Error::OutOfRange { topic, partition, .. } => {
+                let reason = format!("{error}; set the offset of group {} and restart", self.setup.group);
+                tracing::error!(reason, "a partition cannot be read; it waits for the operator");
+                self.reading.stopped((topic.clone(), *partition), &reason);
             }
             Error::Denied { .. } => {
                 tracing::error!(%error, "the broker denies the group's reading; retrying");

@@ -493,3 +493,27 @@ async fn an_instance_with_a_name_keeps_its_membership_over_a_restart() {
     assert_eq!(soon("members", admin.group_members(&group)).await.unwrap(), 1);
     second.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_not_ready_by_name_when_a_topic_was_deleted_and_made_again_and_reads_its_other_partitions() {
+    let bench = Bench::shared().await;
+    let running = bench.run();
+    bench.feed(&["a", "b", "c"]).await;
+    bench.outputs(3).await;
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &bench.bus.brokers).create().unwrap();
+    let deleted = soon("delete", admin.delete_topics(&[&bench.input], &AdminOptions::new())).await.unwrap();
+    assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+    let specs = [spec(&bench.input)];
+    soon("made again", async { while Admin::new(&bench.bus).unwrap().ensure_topics(&specs).await.is_err() {} }).await;
+    bench.feed(&["d"]).await;
+    let place = format!("{}/0: offset 3 is outside the log", bench.input);
+    let named = |readiness: &Readiness| {
+        readiness.missing.iter().any(|missing| missing.name == "reading" && missing.detail.contains(&place))
+    };
+    readiness(&running.context, "not ready, by name", named).await;
+    bench.feed_to(1, &["other"]).await;
+    assert!(texts(&bench.outputs(4).await).contains(&"other"));
+    assert!(named(&running.context.health.readiness()), "it stays named");
+    running.stop().await;
+}
