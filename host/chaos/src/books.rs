@@ -14,11 +14,8 @@ use unrip_operate::error::Error;
 /// A record.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Its partition.
     pub partition: i32,
-    /// Its offset.
     pub offset: i64,
-    /// Its value.
     pub value: Value,
 }
 
@@ -28,7 +25,6 @@ impl Seen {
         self.value.get("payload").and_then(|payload| payload.get(field)).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Its event type.
     pub fn event_type(&self) -> &str {
         self.value.get("event_type").and_then(Value::as_str).unwrap_or_default()
     }

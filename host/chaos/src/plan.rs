@@ -49,7 +49,6 @@ pub enum Fault {
 /// A fault that a venue's description declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VenueFault {
-    /// Its name.
     pub name: String,
     /// How long it is meant to last, in milliseconds.
     pub ms: u64,

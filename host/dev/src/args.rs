@@ -112,7 +112,6 @@ pub fn parse_fake_venue(text: &str) -> Result<FakeVenueArg, String> {
 /// `VENUE.ws=ws://…`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointArg {
-    /// The venue.
     pub venue: VenueId,
     /// The endpoint's name.
     pub name: String,

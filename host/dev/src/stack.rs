@@ -24,17 +24,14 @@ use unrip_operate::venue::Venue;
 pub struct Stack {
     /// Configuration, secrets, state and logs.
     pub dir: PathBuf,
-    /// The venues.
     pub venues: Vec<Venue>,
     /// How to reach the bus.
     pub bus: BusConfig,
     /// Every topic of the run.
     pub topics: Vec<TopicSpec>,
-    /// The broker.
     pub broker: RunBroker,
     /// The venues' fakes.
     pub fakes: Fakes,
-    /// The services.
     pub services: Services,
 }
 
