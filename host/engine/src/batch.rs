@@ -1,4 +1,5 @@
-//! Batches: what fails together is tried alone, and only what fails alone twice is given up.
+//! Batches: what fails together is tried alone, and only what fails alone twice is given up. What a module calls fatal is a
+//! failure too: a second, new instance must say the same.
 
 use crate::fault::{Fault, FaultKind, Rejection};
 use crate::size::HostBytes;
@@ -44,32 +45,50 @@ fn one_batch<I, O>(
     batch: &[I],
     call: &mut impl FnMut(&[I]) -> Result<Vec<Outcome<O>>, Fault>,
 ) -> Result<Vec<Outcome<O>>, Fault> {
-    match call(batch) {
-        Ok(together) => Ok(together),
-        Err(fault) if fault.kind == FaultKind::Rebuild => Err(fault),
-        Err(fault) => {
-            // A batch of one has been tried alone already.
-            let attempts = ATTEMPTS_ALONE - usize::from(batch.len() == 1);
-            batch.chunks(1).map(|input| alone(input, attempts, fault.clone(), call)).collect()
-        }
-    }
+    // A batch of one has been tried alone already.
+    let attempts = ATTEMPTS_ALONE - usize::from(batch.len() == 1);
+    let given_up = match call(batch) {
+        // One of them, or one before, may have spoilt the instance for the others.
+        Ok(together) if has_fatal(&together) => together.into_iter().filter_map(Result::err).find(is_fatal),
+        Ok(together) => return Ok(together),
+        Err(fault) if fault.kind == FaultKind::Rebuild => return Err(fault),
+        Err(fault) => Some(Rejection::Fault(fault)),
+    };
+    let given_up = given_up.unwrap_or_else(|| Rejection::Fault(no_result()));
+    batch.chunks(1).map(|input| alone(input, attempts, given_up.clone(), call)).collect()
 }
 
+/// What becomes of an input in at most so many attempts; each has a new instance after the one before failed.
 fn alone<I, O>(
     input: &[I],
     attempts: usize,
-    mut last: Fault,
+    given_up: Rejection,
     call: &mut impl FnMut(&[I]) -> Result<Vec<Outcome<O>>, Fault>,
 ) -> Result<Outcome<O>, Fault> {
+    let mut last = given_up;
     for _ in 0..attempts {
         match call(input).map(|mut outcomes| outcomes.pop()) {
+            Ok(Some(Err(fatal @ Rejection::Fatal { .. }))) => last = fatal,
             Ok(Some(outcome)) => return Ok(outcome),
-            Ok(None) => last = Fault::new(FaultKind::Count, "no result for one input"),
+            Ok(None) => last = Rejection::Fault(no_result()),
             Err(fault) if fault.kind == FaultKind::Rebuild => return Err(fault),
-            Err(fault) => last = fault,
+            Err(fault) => last = Rejection::Fault(fault),
         }
     }
-    Ok(Err(Rejection::Fault(last)))
+    Ok(Err(last))
+}
+
+fn no_result() -> Fault {
+    Fault::new(FaultKind::Count, "no result for one input")
+}
+
+/// Whether the module said of one of these that it cannot continue.
+pub(crate) fn has_fatal<O>(outcomes: &[Outcome<O>]) -> bool {
+    outcomes.iter().any(|outcome| outcome.as_ref().err().is_some_and(is_fatal))
+}
+
+fn is_fatal(rejection: &Rejection) -> bool {
+    matches!(rejection, Rejection::Fatal { .. })
 }
 
 /// The fault of a call that gave another number of results than inputs.

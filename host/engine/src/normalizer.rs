@@ -87,6 +87,9 @@ fn call(
     let max = worker.limits().events_per_record_max;
     let outcomes: Vec<_> = results.into_iter().map(|result| outcome_in(result, max)).collect();
     worker.note_faults(&outcomes);
+    if batch::has_fatal(&outcomes) {
+        worker.renew();
+    }
     Ok(outcomes)
 }
 

@@ -147,13 +147,16 @@ impl Reactor {
         let results =
             self.worker.call(inputs.len(), |module, store| module.unrip_reactor_reactor().call_react(store, &given))?;
         batch::check_count(results.len(), inputs.len()).inspect_err(|fault| self.worker.discard(fault))?;
-        if self.state.is_some() {
-            self.state = Some(self.snapshot()?);
-        }
         let max = self.worker.limits().commands_per_event_max;
         let outcomes: Vec<_> =
             inputs.iter().zip(results).map(|(input, result)| outcome_in(input, result, max)).collect();
         self.worker.note_faults(&outcomes);
+        if batch::has_fatal(&outcomes) {
+            // The state is as before the call.
+            self.worker.renew();
+        } else if self.state.is_some() {
+            self.state = Some(self.snapshot()?);
+        }
         Ok(outcomes)
     }
 

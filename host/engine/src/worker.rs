@@ -195,6 +195,12 @@ impl<B> Worker<B> {
         self.live = None;
     }
 
+    /// Ends an instance that says that it cannot continue: whether the next one can shows whether the module is broken or
+    /// only an input is hostile.
+    pub(crate) fn renew(&mut self) {
+        self.live = None;
+    }
+
     /// Counts the inputs whose results broke the contract although the call succeeded: the instance stays.
     pub(crate) fn note_faults<O>(&mut self, outcomes: &[Outcome<O>]) {
         for outcome in outcomes {

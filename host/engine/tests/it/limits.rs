@@ -165,3 +165,21 @@ fn a_module_that_floods_the_log_on_every_record_writes_so_many_lines_a_second() 
         assert!((1..=2 + started_at.elapsed().as_secs() as usize / 10).contains(&reports), "{bytes}: {reports}");
     }
 }
+
+#[test]
+fn a_record_that_spoils_the_instance_for_good_harms_no_other() {
+    for (poison, own) in [("poison", None), ("quiet-poison", Some(0))] {
+        let mut worker = worker();
+        let batch: Vec<_> = ["ok", poison, "ok", "two"].into_iter().map(raw).collect();
+        for _ in 0..2 {
+            let outcomes = worker.normalize(&batch).unwrap();
+            let events: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().map(Vec::len).ok()).collect();
+            assert_eq!(events, [Some(1), own, Some(1), Some(2)], "{poison}: {outcomes:?}");
+        }
+        worker.normalize(&[raw(poison)]).unwrap();
+        // Alone, and as the pipeline asks again about what was taken before.
+        assert!(worker.normalize(&[raw("ok")]).unwrap()[0].is_ok(), "{poison}");
+        let outcomes = worker.normalize(&[raw("fatal")]).unwrap();
+        assert!(matches!(&outcomes[0], Err(Rejection::Fatal { .. })), "{outcomes:?}");
+    }
+}

@@ -97,11 +97,15 @@ fn a_strategys_state_outlives_a_trap_without_the_event_that_trapped() {
     assert!(matches!(&outcomes[1], Err(Rejection::Fault(fault)) if fault.kind == FaultKind::Trap), "{outcomes:?}");
     assert_eq!((reason(&outcomes[0]), reason(&outcomes[2])), ("event 1 of fixture", "event 2 of fixture"));
 
+    let outcomes = reactor.react(&[demand("fatal", 3), demand("b", 4)]).unwrap();
+    assert!(matches!(outcomes[0], Err(Rejection::Fatal { .. })), "{outcomes:?}");
+    assert_eq!(reason(&outcomes[1]), "event 3 of fixture", "nor the event that it called fatal");
+
     let state = reactor.snapshot().unwrap();
     let mut other = self::reactor(json!({})).unwrap();
     other.restore(state).unwrap().unwrap();
     assert!(matches!(&other.react(&[demand("trap", 3)]).unwrap()[0], Err(Rejection::Fault(_))));
-    assert_eq!(reason(&other.react(&[demand("c", 4)]).unwrap()[0]), "event 3 of fixture");
+    assert_eq!(reason(&other.react(&[demand("c", 4)]).unwrap()[0]), "event 4 of fixture");
     assert_eq!(other.restore(vec![1]).unwrap(), Err("a state has four bytes".to_owned()));
 }
 
