@@ -86,13 +86,14 @@ fn words_are_found_whole_only() {
 /// records are the descriptions in the released schemas, which do not change.
 const CONTRACTS: &[&str] = &["host/core/", "host/protocol/", "host/bus/", "host/engine/", "host/service/"];
 
-/// The words of a name in snake or camel case, in lower case.
+/// The words of a name in snake, camel or upper case, in lower case.
 fn words_of(name: &str) -> BTreeSet<String> {
-    let mut split = String::new();
+    let (mut split, mut after_lower) = (String::new(), false);
     for c in name.chars() {
-        if c.is_uppercase() || c == '_' {
+        if (c.is_uppercase() && after_lower) || c == '_' {
             split.push(' ');
         }
+        after_lower = c.is_lowercase();
         split.extend(c.to_lowercase().filter(|c| *c != '_'));
     }
     split.split_whitespace().map(str::to_owned).collect()
@@ -139,6 +140,8 @@ fn no_doc_comment_only_repeats_a_name() {
 fn echoes_are_distinguished_from_docs() {
     assert!(echoes("The command.", "pub command_id: CommandId,"));
     assert!(echoes("A record.", "pub(crate) struct Record {"));
+    assert!(echoes("The retry pause.", "const RETRY_PAUSE: Duration = PAUSE;"));
+    assert!(echoes("The raw input.", "pub struct RawInput {"));
     assert!(!echoes("The command, as read.", "pub command: Value,"));
     assert!(!echoes("Where the service listens.", "pub listen: String,"));
 }
