@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Position, Producer, Record};
 use unrip_core::event::dead::DeadLetter;
@@ -26,6 +27,8 @@ struct Echo {
     calls: Arc<Mutex<BTreeMap<String, u32>>>,
     /// The module is broken: from now on everything is fatal.
     broken: Arc<AtomicBool>,
+    /// A call with `stuck` among its inputs waits for this.
+    release: Arc<Notify>,
 }
 
 impl Echo {
@@ -56,6 +59,9 @@ impl Stage for Echo {
     }
 
     async fn call(&mut self, inputs: Vec<String>) -> Result<Answer<String, Vec<String>>, RunError> {
+        if inputs.iter().any(|text| text.starts_with("stuck")) {
+            self.release.notified().await;
+        }
         // A large result ends the answer: the rest is asked again.
         let large = inputs.iter().position(|text| text.starts_with("large"));
         let results =
@@ -108,6 +114,7 @@ struct Bench {
     producer: Producer,
     calls: Arc<Mutex<BTreeMap<String, u32>>>,
     broken: Arc<AtomicBool>,
+    release: Arc<Notify>,
     options: PipelineSection,
 }
 
@@ -124,7 +131,16 @@ impl Bench {
         let producer = Producer::new(&bus).unwrap();
         let options =
             PipelineSection { session_timeout_ms: 6_000, retry_attempts_max: 4, ..PipelineSection::default() };
-        Self { bus, input, output, producer, calls: Arc::default(), broken: Arc::default(), options }
+        Self {
+            bus,
+            input,
+            output,
+            producer,
+            calls: Arc::default(),
+            broken: Arc::default(),
+            release: Arc::default(),
+            options,
+        }
     }
 
     async fn shared() -> Self {
@@ -143,7 +159,8 @@ impl Bench {
             options: self.options.clone(),
             start_timeout_ms: None,
         };
-        let echo = Echo { output: self.output.clone(), calls: self.calls.clone(), broken: self.broken.clone() };
+        let (calls, broken, release) = (self.calls.clone(), self.broken.clone(), self.release.clone());
+        let echo = Echo { output: self.output.clone(), calls, broken, release };
         let for_task = context.clone();
         let task = tokio::spawn(async move { pipeline::run(setup, echo, &for_task).await });
         Running { context, task }
@@ -456,7 +473,7 @@ async fn stops_when_asked_while_no_broker_was_ever_there() {
         options: PipelineSection::default(),
         start_timeout_ms: None,
     };
-    let echo = || Echo { output: "out".into(), calls: Arc::default(), broken: Arc::default() };
+    let echo = || Echo { output: "out".into(), calls: Arc::default(), broken: Arc::default(), release: Arc::default() };
     let context = Context::of("test");
     let (for_task, for_setup) = (context.clone(), setup.clone());
     let task = tokio::spawn(async move { pipeline::run(for_setup, echo(), &for_task).await });
@@ -515,5 +532,38 @@ async fn is_not_ready_by_name_when_a_topic_was_deleted_and_made_again_and_reads_
     bench.feed_to(1, &["other"]).await;
     assert!(texts(&bench.outputs(4).await).contains(&"other"));
     assert!(named(&running.context.health.readiness()), "it stays named");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_batch_makes_it_not_ready_and_its_age_and_the_lag_are_shown() {
+    let mut bench = Bench::shared().await;
+    bench.options.batch_age_ms_max = 1_000;
+    let running = bench.run();
+    bench.feed(&["a"]).await;
+    bench.outputs(1).await;
+    readiness(&running.context, "ready", |readiness| readiness.ready).await;
+    bench.feed(&["stuck", "b"]).await;
+    let named = |readiness: &Readiness| {
+        readiness.missing.iter().any(|missing| missing.name == "progress" && missing.detail.contains("in hand for"))
+    };
+    readiness(&running.context, "not ready, by name", named).await;
+    let value = |metric: &str| {
+        let page = running.context.metrics.render();
+        let line = page.lines().find_map(|line| line.strip_prefix(metric).map(str::to_owned));
+        line.and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or_default()
+    };
+    assert!(value("unrip_batch_age_seconds ") >= 1, "{}", running.context.metrics.render());
+    let lag = format!("unrip_partition_lag_records{{topic=\"{}\",partition=\"0\"}} ", bench.input);
+    soon("lag", async {
+        while value(&lag) != 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    bench.release.notify_one();
+    // `b` may be in the same batch or in the next; both follow.
+    assert_eq!(texts(&bench.outputs(3).await), ["a", "stuck", "b"]);
+    readiness(&running.context, "ready again", |readiness| readiness.ready).await;
     running.stop().await;
 }
