@@ -1,6 +1,6 @@
 //! The chain behind the venue: blocks that come with wall time, and the salts in force at each of them.
 //!
-//! A height is computed from the time and nothing else, so a restarted venue goes on where the wall clock is.
+//! A height is computed from the time and nothing else, so a restarted venue continues where the wall clock is.
 
 use sha2::{Digest as _, Sha256};
 
@@ -54,7 +54,7 @@ impl Chain {
         }
     }
 
-    /// No new final block until then; a stall goes on from where it began.
+    /// No new final block until then; a stall continues from where it started.
     pub(super) fn stall(&mut self, now_ms: u64, until_ms: u64) {
         self.stalled = Some((self.final_height(now_ms), until_ms));
     }

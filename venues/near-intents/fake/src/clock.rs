@@ -29,7 +29,7 @@ impl WallClock {
         self.offset_ms.send_replace(offset_ms);
     }
 
-    /// Changes when the clock is stepped: whoever sleeps must look at it again.
+    /// Changes when the clock is stepped: a sleeping task must look at it again.
     pub(super) fn steps(&self) -> watch::Receiver<i64> {
         self.offset_ms.subscribe()
     }

@@ -1,4 +1,4 @@
-//! What a fake venue is told at start. Every field has a default, so a caller names only what it cares about.
+//! What a fake venue is configured with at start. Every field has a default, so a caller names only what it cares about.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,11 +20,11 @@ mod decimal {
     }
 }
 
-/// Everything a [`FakeVenue`](super::FakeVenue) can be told. Deserializes with every field optional.
+/// Everything a [`FakeVenue`](super::FakeVenue) can be configured with. Deserializes with every field optional.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FakeVenueConfig {
-    /// Where `ledger.jsonl` lives; a second start in the same directory goes on from it. Made if it is missing.
+    /// Where `ledger.jsonl` lives; a second start in the same directory continues it. Made if it is missing.
     pub dir: PathBuf,
     /// The bearer token a websocket must bring; others get HTTP 403.
     pub token: String,
@@ -106,7 +106,7 @@ impl AccountConfig {
 pub struct QuotesConfig {
     /// A JSON-lines file of sample frames; its quote events are sent first, once each, with fresh ids.
     pub samples: Option<PathBuf>,
-    /// Quotes per second, samples included, while somebody is subscribed. 0: only what `send_quote` asks for.
+    /// Quotes per second, samples included, while a connection is subscribed. 0: only what `send_quote` asks for.
     pub per_second: f64,
     /// The generator ends after so many quotes (samples included, over the life of the ledger). None: never.
     pub max: Option<u64>,
@@ -187,7 +187,7 @@ impl Default for SettlementConfig {
     }
 }
 
-/// How the chain advances: blocks come with wall time, whoever asks.
+/// How the chain advances: blocks come with wall time, whether or not anything asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChainConfig {

@@ -139,7 +139,7 @@ async fn set_balance(venue: &Venue, account: String, asset: String, amount: Stri
     in_force(venue, number, height).await
 }
 
-/// Waits until a line is on disk and its block exists: whoever asked for the change wants to see it.
+/// Waits until a line is on disk and its block exists: the caller wants to see its change.
 async fn in_force(venue: &Venue, number: u64, height: u64) -> anyhow::Result<()> {
     venue.ledger.durable(number).await?;
     let from_ms = venue.state().chain.timestamp_ms(height);

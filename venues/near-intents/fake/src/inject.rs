@@ -21,7 +21,7 @@ const MADE_UP_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How often it is looked whether there is something to do.
 const IDLE: Duration = Duration::from_millis(20);
 
-/// Seconds; a lower rate than this is not told apart from it.
+/// Seconds; a lower rate than this is not distinguished from it.
 const LONGEST_PAUSE_S: f64 = 3_600.0;
 
 /// The websocket message of a raw frame, and its bytes.
@@ -76,7 +76,7 @@ pub(super) async fn send(venue: &Venue, raw: &RawFrame) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends the frames of the faults in turn, at their rate, while somebody listens. Faults may change at any time.
+/// Sends the frames of the faults in turn, at their rate, while a connection listens. Faults may change at any time.
 pub(super) async fn run(venue: Arc<Venue>) {
     let mut turn: usize = 0;
     while !venue.stop.is_cancelled() {

@@ -79,7 +79,7 @@ impl Writer {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.next = queue.next.saturating_add(1);
         if let Some(lines) = &queue.lines {
-            // A writer that ended has said why in `progress`; whoever waits for this line hears it there.
+            // A writer that ended has said why in `progress`; a task that waits for this line hears it there.
             let _ = lines.send(bytes);
         }
         queue.next

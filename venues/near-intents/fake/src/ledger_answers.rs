@@ -86,7 +86,7 @@ pub struct Duplicate {
     /// The quote answered.
     #[serde(rename = "venue_ref")]
     pub quote_id: String,
-    /// By whom.
+    /// The account that answered.
     pub account: String,
     /// With which nonce, base64.
     pub nonce: String,

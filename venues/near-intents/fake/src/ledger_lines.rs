@@ -38,7 +38,7 @@ pub struct Line {
     pub entry: Entry,
 }
 
-/// What a line can say, told apart by its `kind`.
+/// What a line can say, distinguished by its `kind`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Entry {

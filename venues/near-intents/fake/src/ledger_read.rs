@@ -21,7 +21,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Reads a ledger, also while its venue goes on writing: an unfinished last line is left out.
+    /// Reads a ledger, also while its venue continues writing: an unfinished last line is left out.
     ///
     /// # Errors
     /// A file that cannot be read, or a line that is no ledger line.

@@ -1,7 +1,7 @@
 //! A fake NEAR Intents venue: the solver relay (websocket and HTTP) and a NEAR node, speaking the real protocol.
 //!
 //! It verifies every answer by code of its own, settles what it accepts, and writes a ledger to disk before it answers or
-//! sends anything: the ledger is the ground truth of tests. Started again in the same directory it goes on from there.
+//! sends anything: the ledger is the ground truth of tests. Started again in the same directory it continues from there.
 //!
 //! Where things are: `socket` and `protocol` the websocket, `judge` (with `nep413`, `terms`) the verdict on an answer,
 //! `drafts`, `quotes` and `inject` what is sent, `settle` what becomes of accepted answers, `web` and `near` the HTTP sides,
@@ -75,7 +75,7 @@ impl FakeVenue {
     /// Blocks for a moment; may be called from async code and from plain threads.
     ///
     /// # Errors
-    /// A directory that cannot be written or is in use, a ledger or sample file that cannot be read, a key that is none.
+    /// A directory that cannot be written or is in use, a ledger or sample file that cannot be read, something that is not a valid key.
     pub fn start(config: FakeVenueConfig) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&config.dir).with_context(|| format!("make {}", config.dir.display()))?;
         let ledger_path = config.dir.join("ledger.jsonl");
@@ -157,7 +157,7 @@ impl FakeVenue {
         tokio::time::timeout(limit, waiting).await.context("the ledger did not come to be as wanted in time")?
     }
 
-    /// Does what it is told; gives the quote id of `SendQuote` and the salt of `RotateSalt`, else null.
+    /// Does what is asked for; gives the quote id of `SendQuote` and the salt of `RotateSalt`, else null.
     ///
     /// # Errors
     /// A ledger that cannot be written, or data that is no quote.

@@ -29,7 +29,7 @@ struct Opened {
     frames: Vec<(Target, String)>,
 }
 
-/// Opens an auction for whoever is subscribed.
+/// Opens an auction for the connections that are subscribed.
 fn open(venue: &Venue, mut draft: Draft) -> anyhow::Result<Opened> {
     let quote_id = rng::fresh_uuid()?;
     draft.data.insert("quote_id".into(), json!(quote_id));
@@ -75,7 +75,7 @@ async fn deliver(venue: &Venue, opened: Vec<Opened>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens an auction and sends it to whoever is subscribed; gives its quote id.
+/// Opens an auction and sends it to the connections that are subscribed; gives its quote id.
 pub(super) async fn send(venue: &Venue, draft: Draft) -> anyhow::Result<String> {
     let opened = open(venue, draft)?;
     let quote_id = opened.quote_id.clone();
@@ -106,7 +106,7 @@ pub(super) async fn send_next(venue: &Venue, count: usize) -> anyhow::Result<boo
     Ok(more)
 }
 
-/// Sends quotes at the configured rate while somebody listens.
+/// Sends quotes at the configured rate while a connection listens.
 pub(super) async fn run(venue: Arc<Venue>) {
     let per_second = venue.config.quotes.per_second;
     if per_second > 0.0 {

@@ -48,7 +48,7 @@ async fn follow(venue: &Venue, quote_hash: &str) -> anyhow::Result<()> {
     }
 }
 
-/// The contract's own checks, in the block after the newest one: whoever saw the nonce unused in a block saw the truth.
+/// The contract's own checks, in the block after the newest one: a reader that saw the nonce unused in a block saw the truth.
 fn execute(venue: &Venue, state: &State, quote_hash: &str, pending: &Pending) -> anyhow::Result<Entry> {
     let terms = &pending.terms;
     let height = state.chain.head(venue.clock.now_ms()).saturating_add(1);

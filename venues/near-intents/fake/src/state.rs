@@ -73,7 +73,7 @@ impl State {
             || lines.iter().filter_map(|line| if let Entry::Start(one) = &line.entry { Some(one) } else { None });
         let run = starts().count() as u64;
         let start = match starts().next() {
-            // The chain of the first start goes on; what the configuration says now does not move its past.
+            // The chain of the first start continues; what the configuration says now does not move its past.
             Some(first) => Start { run, seed, ..first.clone() },
             None => Start {
                 run,

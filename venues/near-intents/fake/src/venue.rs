@@ -28,7 +28,7 @@ pub(super) struct Venue {
     pub(super) silent: watch::Sender<bool>,
     /// New websockets are broken until then, milliseconds since 1970.
     pub(super) refuse_until_ms: watch::Sender<u64>,
-    /// Somebody subscribed to quotes.
+    /// A connection subscribed to quotes.
     pub(super) subscribed: Notify,
     state: Mutex<State>,
 }

@@ -128,7 +128,7 @@ async fn control(Shared(venue): Shared<Arc<Venue>>, body: Bytes) -> Response {
     }
 }
 
-/// Nothing is told that a crash could still undo.
+/// Nothing is reported that a crash could still undo.
 async fn settled_on_disk(venue: &Venue, fault: Fault, status: StatusCode, answer: &Value) -> Response {
     match venue.ledger.all_durable().await {
         Ok(()) => fault.spoil(status, answer.to_string()),

@@ -1,5 +1,5 @@
 //! JSON that the grammar allows and no Rust value can hold, made readable: half a surrogate pair in a string, a number
-//! beyond a double. A frame must not become unreadable by a member that nobody needs.
+//! beyond a double. A frame must not become unreadable by a member that is not needed.
 
 /// Stands for half a surrogate pair: a code point that Unicode keeps out of all texts that are exchanged.
 pub(crate) const HALF_PAIR: char = '\u{fdd0}';

@@ -119,7 +119,7 @@ async fn hostile_frames_become_dead_letters_and_end_nothing() {
     let commands = check::envelopes(&commands, &["execute_trade"]);
     let results = ground.read(topic::TRADE_RESULT).await;
     let results = check::envelopes(&results, &["trade_result"]);
-    assert!(!commands.is_empty(), "trade goes on");
+    assert!(!commands.is_empty(), "trade continues");
     check::results(&results, &commands, &[], true);
     check::ledger_agrees(&ledger, &results);
     for (service, ended) in summary["services"].as_object().unwrap() {

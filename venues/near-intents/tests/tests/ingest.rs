@@ -238,7 +238,7 @@ async fn every_frame_ends_in_exactly_one_place_and_nothing_is_lost() {
 async fn waits_for_a_broker_as_long_as_it_is_told() {
     let relay = Relay::start().await;
     let dir = tempfile::tempdir().unwrap();
-    // A port that nobody listens on.
+    // A port without a listener.
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let mut config = config(&nobody.to_string(), &relay.url(), dir.path());
     config.service.start_timeout_ms = Some(50);
@@ -247,7 +247,7 @@ async fn waits_for_a_broker_as_long_as_it_is_told() {
     assert!(matches!(ended, Err(RunError::Unavailable(_))), "{ended:?}");
     assert!(!context.health.readiness().ready);
 
-    // Without a bound it waits, and stops when it is told.
+    // Without a bound it waits, and stops when asked to.
     config.service.start_timeout_ms = None;
     let context = Context::of("ingest");
     let stop = async {

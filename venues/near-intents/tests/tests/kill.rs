@@ -28,7 +28,7 @@ use unrip_dev::tail::{self, Tail};
 use unrip_dev::tally::Tally;
 use unrip_operate::say::Say;
 
-/// Topics on which nothing was written for so long have come to rest.
+/// Topics on which nothing was written for this long have come to rest.
 const QUIET: Duration = Duration::from_secs(3);
 
 struct Run {

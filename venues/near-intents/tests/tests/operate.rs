@@ -1,4 +1,4 @@
-//! The operator's commands against a running system: the switch closes and opens it, and a doubt that nobody can resolve
+//! The operator's commands against a running system: the switch closes and opens it, and a doubt that cannot be resolved
 //! ends by a person's decision, once.
 #![allow(
     clippy::unwrap_used,
@@ -42,7 +42,7 @@ struct Run {
 }
 
 /// What a command said, and its exit code.
-struct Told {
+struct Output {
     code: i32,
     out: String,
     err: String,
@@ -61,8 +61,8 @@ impl Run {
         Self { ground, stack, tail, results: Vec::new() }
     }
 
-    /// `unrip` with these words, nobody at the terminal.
-    fn unrip(&self, words: &[&str]) -> Told {
+    /// `unrip` with these words and no terminal.
+    fn unrip(&self, words: &[&str]) -> Output {
         let output = Command::new(program("unrip").unwrap())
             .args(words)
             .args(["--brokers", self.ground.broker.bootstrap()])
@@ -70,16 +70,17 @@ impl Run {
             .output()
             .unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let told = Told { code: output.status.code().unwrap(), out: text(&output.stdout), err: text(&output.stderr) };
-        eprintln!("unrip {} -> {}\n{}{}", words.join(" "), told.code, told.out, told.err);
-        told
+        let output =
+            Output { code: output.status.code().unwrap(), out: text(&output.stdout), err: text(&output.stderr) };
+        eprintln!("unrip {} -> {}\n{}{}", words.join(" "), output.code, output.out, output.err);
+        output
     }
 
     /// A command that must go well; what it said.
     fn does(&self, words: &[&str]) -> String {
-        let told = self.unrip(words);
-        assert_eq!(told.code, 0, "{words:?}: {}", told.err);
-        told.out
+        let output = self.unrip(words);
+        assert_eq!(output.code, 0, "{words:?}: {}", output.err);
+        output.out
     }
 
     fn status(&self) -> Value {
@@ -146,12 +147,12 @@ async fn resolve_once_allowed(run: &Run, id: &str) -> String {
         ["resolve", id, "--status", "not_executed", "--reason", "asked the relay by phone", "--by", "ops", "--yes"];
     let until = Instant::now() + SOON;
     loop {
-        let told = run.unrip(&words);
-        match told.code {
-            0 => return told.out,
-            code => assert_eq!((code, told.err.contains("may still take")), (65, true), "{}", told.err),
+        let output = run.unrip(&words);
+        match output.code {
+            0 => return output.out,
+            code => assert_eq!((code, output.err.contains("may still take")), (65, true), "{}", output.err),
         }
-        assert!(Instant::now() < until, "{}", told.err);
+        assert!(Instant::now() < until, "{}", output.err);
         tokio::time::sleep(EVERY * 5).await;
     }
 }
@@ -163,24 +164,24 @@ async fn an_operator_halts_resumes_and_decides_a_doubt() {
     run.until_result("executed", "accepted").await;
 
     // The switch: closed, still closed for the venue, open.
-    let told = run.does(&["halt"]);
-    assert!(told.contains("fleet: active -> halted, confirmed"), "{told}");
+    let output = run.does(&["halt"]);
+    assert!(output.contains("fleet: active -> halted, confirmed"), "{output}");
     run.until_result("rejected", "halted").await;
     run.does(&["halt", "--scope", VENUE_SCOPE, "--reason", "fills look wrong", "--by", "ops"]);
-    let told = run.does(&["resume", "--reason", "all well", "--by", "ops"]);
-    assert!(told.contains("fleet: halted -> active"), "{told}");
-    assert!(told.contains("still stricter: venue/near-intents is halted, by ops"), "{told}");
+    let output = run.does(&["resume", "--reason", "all well", "--by", "ops"]);
+    assert!(output.contains("fleet: halted -> active"), "{output}");
+    assert!(output.contains("still stricter: venue/near-intents is halted, by ops"), "{output}");
     run.until_result("rejected", "halted").await;
-    let told = run.does(&["reduce-only", "--scope", VENUE_SCOPE, "--reason", "careful", "--by", "ops"]);
-    assert!(told.contains("halted -> reduce_only") && told.contains("not known"), "{told}");
+    let output = run.does(&["reduce-only", "--scope", VENUE_SCOPE, "--reason", "careful", "--by", "ops"]);
+    assert!(output.contains("halted -> reduce_only") && output.contains("not known"), "{output}");
     run.until_result("rejected", "reduce_only").await;
-    let told = run.does(&["resume", "--scope", VENUE_SCOPE, "--reason", "all well", "--by", "ops"]);
-    assert!(!told.contains("still stricter"), "{told}");
+    let output = run.does(&["resume", "--scope", VENUE_SCOPE, "--reason", "all well", "--by", "ops"]);
+    assert!(!output.contains("still stricter"), "{output}");
     run.until_result("executed", "accepted").await;
-    let told = run.does(&["halt", "--scope", "venue/no-such-venue"]);
-    assert!(told.contains("WARNING: this broker has no topics of a venue `no-such-venue`"), "{told}");
+    let output = run.does(&["halt", "--scope", "venue/no-such-venue"]);
+    assert!(output.contains("WARNING: this broker has no topics of a venue `no-such-venue`"), "{output}");
 
-    // Answers are lost and nobody can be asked.
+    // Answers are lost and nothing can be asked.
     run.fault(json!({"fault": "set_faults", "never_answer": 1.0, "http_error": 1.0})).await;
     let doubts = run.open_claims(2).await;
     run.does(&["halt", "--reason", "the relay does not answer"]);
@@ -188,10 +189,10 @@ async fn an_operator_halts_resumes_and_decides_a_doubt() {
     refuses_what_cannot_be(&run);
 
     // A person decides, and the executor makes it the one result.
-    let told = resolve_once_allowed(&run, first).await;
-    assert!(told.contains("not_executed (resolved_by_operator)"), "{told}");
-    let told = run.unrip(&["resolve", first, "--status", "executed", "--reason", "x", "--by", "ops", "--yes"]);
-    assert!(told.code == 65 && told.err.contains("it has ended: not_executed"), "{}", told.err);
+    let output = resolve_once_allowed(&run, first).await;
+    assert!(output.contains("not_executed (resolved_by_operator)"), "{output}");
+    let output = run.unrip(&["resolve", first, "--status", "executed", "--reason", "x", "--by", "ops", "--yes"]);
+    assert!(output.code == 65 && output.err.contains("it has ended: not_executed"), "{}", output.err);
 
     // Without an executor the decision waits for one.
     let (execute, ingest) = (only(&run.stack, "execute"), only(&run.stack, "ingest"));
@@ -209,14 +210,14 @@ async fn an_operator_halts_resumes_and_decides_a_doubt() {
         "--wait",
         "1s",
     ];
-    let told = run.unrip(&words);
-    assert!(told.code == 75 && told.err.contains("the decision stands"), "{}", told.err);
-    let told = run.unrip(&["resolve", second, "--status", "unresolved", "--reason", "x", "--by", "me", "--yes"]);
-    assert!(told.code == 65 && told.err.contains("ops has decided already that it is executed"), "{}", told.err);
+    let output = run.unrip(&words);
+    assert!(output.code == 75 && output.err.contains("the decision stands"), "{}", output.err);
+    let output = run.unrip(&["resolve", second, "--status", "unresolved", "--reason", "x", "--by", "me", "--yes"]);
+    assert!(output.code == 65 && output.err.contains("ops has decided already that it is executed"), "{}", output.err);
     run.stack.services.start(&execute).unwrap();
     words[10] = "120s";
-    let told = run.does(&words);
-    assert!(told.contains("executed (resolved_by_operator), evidence host: ops: seen on chain"), "{told}");
+    let output = run.does(&words);
+    assert!(output.contains("executed (resolved_by_operator), evidence host: ops: seen on chain"), "{output}");
 
     // The venue can be asked again: the other doubts resolve themselves.
     run.fault(json!({"fault": "none"})).await;
@@ -243,8 +244,8 @@ fn refuses_what_cannot_be(run: &Run) {
         ("no-id", &["--yes"], 64, "32 lower-case hex digits"),
     ] {
         let words = ["resolve", id, "--status", "executed", "--reason", "x", "--by", "ops"];
-        let told = run.unrip(&[&words, more].concat());
-        assert!(told.code == code && told.err.contains(said), "{id}: {} {}", told.code, told.err);
+        let output = run.unrip(&[&words, more].concat());
+        assert!(output.code == code && output.err.contains(said), "{id}: {} {}", output.code, output.err);
     }
     assert_eq!(run.unrip(&["halt", "--scope", "near-intents"]).code, 64);
     assert_eq!(run.unrip(&["resume", "--reason", " ", "--by", "ops"]).code, 64);

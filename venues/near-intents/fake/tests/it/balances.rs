@@ -69,7 +69,7 @@ async fn a_balance_can_be_set_and_stays_over_a_restart() {
     let held = view(venue.near_url(), newest.clone(), "mt_batch_balance_of", asked.clone()).await;
     let before = view(venue.near_url(), json!({"block_id": held.1 - 20}), "mt_batch_balance_of", asked.clone()).await;
     assert_eq!((&held.0[0], &held.0[2], &before.0[0]), (&json!("7"), &json!("7"), &json!("500")));
-    for wrong in [("nobody.near", "7"), (ACCOUNT, "-7"), (ACCOUNT, "07")] {
+    for wrong in [("unknown.near", "7"), (ACCOUNT, "-7"), (ACCOUNT, "07")] {
         let told = json!({"fault": "set_balance", "account": wrong.0, "asset": OUT, "amount": wrong.1});
         assert_eq!(post(venue.control_url(), &told).await.0, 400, "{wrong:?}");
     }

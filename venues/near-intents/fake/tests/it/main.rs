@@ -44,7 +44,7 @@ async fn a_websocket_without_the_token_gets_403_and_another_path_404() {
     assert!(client::try_connect(venue.ws_url(), Some(&good)).await.is_ok());
 }
 
-/// The data of the next settlements that a connection is told, by quote hash.
+/// The data of the next settlements that a connection is sent, by quote hash.
 async fn settlements(client: &mut Client, subscription: &str, count: usize) -> BTreeMap<String, Value> {
     let mut told = BTreeMap::new();
     for _ in 0..count {
@@ -179,7 +179,7 @@ async fn subscriptions_filter_replace_each_other_and_end() {
     assert_eq!(client.call("unsubscribe", json!([first])).await["error"]["code"], -32602);
     assert_eq!(client.call("unsubscribe", json!([second])).await["result"], "OK");
     open_quote(&venue, quote_in("3")).await;
-    // Nothing but the reply comes: the quote before it went to nobody.
+    // Nothing but the reply comes: the quote before it went to no connection.
     assert_eq!(client.call("subscribe", json!(["no_such_stream"])).await["error"]["code"], -32602);
     assert_eq!(venue.ledger().unwrap().frames("quote").count(), 1);
 }

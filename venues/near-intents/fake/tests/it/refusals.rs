@@ -30,7 +30,7 @@ const REFUSED: &[(&str, Spoil, i64, &str)] = &[
         -32602,
         "doesn't exist for account 'solver.near'",
     ),
-    ("unknown account", |o, _| o.signer_id = "nobody.near".into(), -32602, "doesn't exist for account 'nobody.near'"),
+    ("unknown account", |o, _| o.signer_id = "unknown.near".into(), -32602, "doesn't exist for account 'unknown.near'"),
     ("wrong recipient", |o, _| o.recipient = "other.near".into(), -32602, "wrong verifying_contract"),
     ("other standard", |o, _| o.standard = "raw_ed25519".into(), -32602, "standard"),
     ("key is no key", |o, _| o.public_key = "ed25519:short".into(), -32602, "public_key"),

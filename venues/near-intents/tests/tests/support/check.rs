@@ -242,7 +242,7 @@ fn times(command: &Seen<'_>, demand: &Seen<'_>) {
     assert_eq!(micros(&command.text("/payload/deadline")), deadline);
 }
 
-/// The journal: begun by genesis, claims that hold their whole command, all in the command's partition.
+/// The journal: started by genesis, claims that hold their whole command, all in the command's partition.
 pub fn journal(entries: &[Seen<'_>], commands: &[Seen<'_>], partitions: i32) {
     let by_id: BTreeMap<String, &Seen<'_>> =
         commands.iter().map(|command| (command.text("/payload/command_id"), command)).collect();
