@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use unrip_core::event::result::{EvidenceKind, ResultStatus};
-use unrip_core::{CommandId, Timestamp};
-use unrip_engine::executor::{Action, ExecuteTrade, FinalStatus, FinalVerdict, LastAnswer, Resolution as Step};
+use unrip_core::{CommandId, ModuleRef, Timestamp};
+use unrip_engine::executor::{
+    Action, ExecuteTrade, Executor, FinalStatus, FinalVerdict, LastAnswer, Resolution as Step,
+};
 use unrip_service::clock::Clock;
+use unrip_service::module::{Answer, Seat};
 
 use crate::points::{Point, reach};
-use crate::venue::{Desk, VenueConnection};
+use crate::venue::VenueConnection;
 use unrip_protocol::partition::{Ending, Known, Resolution};
 
 /// Questions in one round of a doubt; a module that wants more waits for the next round.
@@ -25,30 +28,42 @@ pub(crate) struct Round {
     pub(crate) command: ExecuteTrade,
     pub(crate) action: Action,
     pub(crate) connection: VenueConnection,
-    pub(crate) desk: Desk,
+    pub(crate) seat: Seat<Executor>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) turn: Arc<Semaphore>,
 }
 
+/// How a round ended, and the code that said so.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) resolution: Resolution,
+    pub(crate) module: Arc<ModuleRef>,
+}
+
 impl Round {
     /// `None` if the module is gone.
-    pub(crate) async fn run(self) -> Option<Resolution> {
+    pub(crate) async fn run(self) -> Option<Resolved> {
         let _turn = self.turn.acquire().await.ok()?;
         let mut last: Option<LastAnswer> = None;
+        let mut made_by = None;
         for _ in 0..QUESTIONS_PER_ROUND_MAX {
             let (command, action, now) = (self.command.clone(), self.action.clone(), self.clock.now());
-            let step = self.desk.ask(move |executor| executor.resolve(&command, &action, last.as_ref(), now)).await?;
-            match step {
+            let step = self.seat.ask(move |executor| executor.resolve(&command, &action, last.as_ref(), now));
+            let Answer { module, value } = step.await.ok()?;
+            let module = made_by.insert(module);
+            match value {
                 Ok(Step::Ask(query)) => {
                     last = Some(self.connection.ask(query).await);
                     reach(Point::ResolveAnswered);
                 }
                 Ok(Step::Final(verdict)) => {
                     reach(Point::ResolveDecided);
-                    return Some(Resolution::Final(ending(verdict, self.clock.now())));
+                    let resolution = Resolution::Final(ending(verdict, self.clock.now()));
+                    return Some(Resolved { resolution, module: Arc::clone(module) });
                 }
                 Ok(Step::WaitUntil(at)) => {
-                    return Some(Resolution::WaitUntil(Timestamp::from_micros(i64::try_from(at).unwrap_or(i64::MAX))));
+                    let at = Timestamp::from_micros(i64::try_from(at).unwrap_or(i64::MAX));
+                    return Some(Resolved { resolution: Resolution::WaitUntil(at), module: Arc::clone(module) });
                 }
                 Err(fault) => {
                     tracing::error!(command_id = %self.id, %fault, "the module could not say what to ask");
@@ -56,7 +71,8 @@ impl Round {
                 }
             }
         }
-        Some(Resolution::WaitUntil(self.clock.now().plus_millis(RESOLVE_RETRY_MS)))
+        let resolution = Resolution::WaitUntil(self.clock.now().plus_millis(RESOLVE_RETRY_MS));
+        Some(Resolved { resolution, module: made_by? })
     }
 }
 

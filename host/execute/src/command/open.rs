@@ -1,5 +1,6 @@
 //! A command in hand, with everything that its records and its one send need.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use unrip_core::ModuleRef;
@@ -33,7 +34,7 @@ pub(crate) struct Claimed {
     /// What it promises.
     pub(crate) gives: Vec<Reserve>,
     /// The module that prepared it.
-    pub(crate) module: ModuleRef,
+    pub(crate) module: Arc<ModuleRef>,
 }
 
 impl OpenCommand {

@@ -1,13 +1,14 @@
 //! From the module's answer to what may be claimed: signer, limits, inventory.
 
-use unrip_core::CommandId;
-use unrip_core::Timestamp;
+use std::sync::Arc;
+
 use unrip_core::event::journal::Reserve;
-use unrip_core::{ModuleRef, id::sha256_hex};
+use unrip_core::{CommandId, ModuleRef, Timestamp, id::sha256_hex};
 use unrip_engine::Fault;
 use unrip_engine::executor::{Action, Refusal};
 use unrip_protocol::limits::{self, Balance, Limits, Promise, Refused};
 use unrip_protocol::partition::Preparation;
+use unrip_service::module::Answer;
 
 use crate::command::open::Claimed;
 use crate::runtime::partition::PartitionState;
@@ -18,7 +19,7 @@ use crate::venue::Facts;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Prepared {
     /// An action that a key of ours signs, and the module that prepared it.
-    Action(Action, ModuleRef),
+    Action(Action, Arc<ModuleRef>),
     /// Not now; ask again.
     NotYet,
     Never {
@@ -30,19 +31,18 @@ pub(crate) enum Prepared {
 impl Prepared {
     /// Judges the module's answer for an account.
     pub(crate) fn of(
-        answer: Result<Result<Action, Refusal>, Fault>,
-        module: &ModuleRef,
+        answer: Answer<Result<Result<Action, Refusal>, Fault>>,
         id: CommandId,
         account: &str,
         signers: &Signers,
     ) -> Self {
-        match answer {
+        match answer.value {
             Ok(Ok(action)) if signers.find(&action.scheme, account).is_none() => {
                 let scheme = &action.scheme;
                 let reason = format!("no [signer] signs `{scheme}` for account `{account}`");
                 Self::Never { code: "limit_signer", reason }
             }
-            Ok(Ok(action)) => Self::Action(action, module.clone()),
+            Ok(Ok(action)) => Self::Action(action, answer.module),
             Ok(Err(Refusal::NotYet(reason))) => {
                 tracing::debug!(command_id = %id, code = reason.code, reason = reason.text, "not prepared yet");
                 Self::NotYet

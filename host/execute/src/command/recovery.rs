@@ -1,5 +1,6 @@
 //! Taking up what an earlier life, or another executor, claimed and did not end.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -95,7 +96,7 @@ fn take_up(state: &mut PartitionState, entry: Entry, kept: KeptClaim) -> Result<
         head: entry.head,
         cause: Cause { command, trace: trace.and_then(|trace| trace.parse().ok()) },
         envelope: claim.command,
-        claimed: Some(Claimed { action, digest: claim.action_digest, gives, module: claim.module }),
+        claimed: Some(Claimed { action, digest: claim.action_digest, gives, module: Arc::new(claim.module) }),
         taken_up: Instant::now(),
     };
     tracing::info!(command_id = %id, partition = state.number, "taking up a claim");

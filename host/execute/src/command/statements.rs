@@ -1,18 +1,29 @@
 //! From what the module reads in the venue's words to events of the protocol.
 
+use std::sync::Arc;
+
 use unrip_core::event::result::{EvidenceKind, ResultStatus, StatusState};
 use unrip_core::text::cut;
-use unrip_core::{CommandId, Timestamp};
+use unrip_core::{CommandId, ModuleRef, Timestamp};
 use unrip_engine::executor::{Statement, Verdict};
 use unrip_protocol::partition::{Ending, Event, Known, Resolution};
 use unrip_service::RunError;
 
+use crate::command::doubts::Resolved;
 use crate::command::index::Index;
+use crate::journal::writer::News;
 use crate::points::{Point, reach};
 use crate::runtime::Performed;
 use crate::runtime::executor::Executor;
 use crate::runtime::partition::PartitionState;
 use crate::venue::VenueEvent;
+
+/// Where statements came from, and the code that read them.
+struct Source {
+    connection_id: Option<String>,
+    asked_at: Option<Timestamp>,
+    module: Arc<ModuleRef>,
+}
 
 impl Executor {
     /// Takes what came from the venue.
@@ -24,28 +35,24 @@ impl Executor {
                 }
                 Ok(())
             }
-            VenueEvent::Said { connection_id, asked_at, statements } => {
+            VenueEvent::Said { connection_id, asked_at, module, statements } => {
+                let source = Source { connection_id, asked_at, module };
                 for statement in statements {
-                    self.statement(connection_id.as_deref(), asked_at, statement)?;
+                    self.statement(&source, statement)?;
                 }
                 Ok(())
             }
         }
     }
 
-    fn statement(
-        &mut self,
-        connection_id: Option<&str>,
-        asked_at: Option<Timestamp>,
-        statement: Statement,
-    ) -> Result<(), RunError> {
+    fn statement(&mut self, source: &Source, statement: Statement) -> Result<(), RunError> {
         match statement {
             Statement::Fact((name, value)) => {
-                self.venue.facts().set(name, value, asked_at.unwrap_or_else(|| self.time.now()));
+                self.venue.facts().set(name, value, source.asked_at.unwrap_or_else(|| self.time.now()));
                 Ok(())
             }
             // The answer to a standing question brings facts; what else it says is about no command.
-            other if asked_at.is_some() => {
+            other if source.asked_at.is_some() => {
                 tracing::debug!(?other, "a standing question's answer said something else");
                 Ok(())
             }
@@ -59,16 +66,18 @@ impl Executor {
                 Ok(())
             }
             Statement::Request((request_id, verdict)) => {
-                let Some(awaited) = self.venue.take_awaited(request_id, connection_id) else { return Ok(()) };
-                self.verdict((awaited.partition, awaited.id), verdict, EvidenceKind::VenueAnswer)
+                let Some(awaited) = self.venue.take_awaited(request_id, source.connection_id.as_deref()) else {
+                    return Ok(());
+                };
+                self.verdict((awaited.partition, awaited.id), verdict, EvidenceKind::VenueAnswer, &source.module)
             }
             Statement::Action((digest, verdict)) => {
                 let found = self.find(|index| index.by_digest(&digest));
-                found.map_or(Ok(()), |place| self.verdict(place, verdict, EvidenceKind::VenueQuery))
+                found.map_or(Ok(()), |place| self.verdict(place, verdict, EvidenceKind::VenueQuery, &source.module))
             }
             Statement::VenueRef((venue_ref, verdict)) => {
                 let found = self.find(|index| index.by_venue_ref(&venue_ref));
-                found.map_or(Ok(()), |place| self.verdict(place, verdict, EvidenceKind::VenueQuery))
+                found.map_or(Ok(()), |place| self.verdict(place, verdict, EvidenceKind::VenueQuery, &source.module))
             }
         }
     }
@@ -83,6 +92,7 @@ impl Executor {
         (partition, id): (i32, CommandId),
         verdict: Verdict,
         kind: EvidenceKind,
+        module: &Arc<ModuleRef>,
     ) -> Result<(), RunError> {
         reach(Point::AnswerHeard);
         let Meaning { ending, settlement } = meaning(verdict, kind, self.time.now());
@@ -92,12 +102,13 @@ impl Executor {
             None if settlement.is_none() => self.step(partition, Event::AnswerLost(id))?,
             None => {}
         }
-        settlement.map_or(Ok(()), |(news, detail)| self.settlement(partition, id, news, detail))
+        let news = settlement.map(|(state, detail)| News { state, detail, module: Some(Arc::clone(module)) });
+        news.map_or(Ok(()), |news| self.settlement(partition, id, news))
     }
 
     /// What became of an executed command, asked after its deadline.
-    pub(crate) fn followed(&mut self, partition: i32, id: CommandId, resolution: Resolution) -> Result<(), RunError> {
-        match resolution {
+    pub(crate) fn followed(&mut self, partition: i32, id: CommandId, resolved: Resolved) -> Result<(), RunError> {
+        match resolved.resolution {
             Resolution::WaitUntil(at) => {
                 if let Some(state) = self.partitions.get_mut(&partition) {
                     state.index.ask_again(id, at);
@@ -105,24 +116,18 @@ impl Executor {
                 Ok(())
             }
             Resolution::Final(ending) => {
-                let news = PartitionState::settlement_of(ending.status);
+                let Some(state) = PartitionState::settlement_of(ending.status) else { return Ok(()) };
                 let detail = ending.evidence.and_then(|known| known.detail);
-                news.map_or(Ok(()), |news| self.settlement(partition, id, news, detail))
+                self.settlement(partition, id, News { state, detail, module: Some(resolved.module) })
             }
         }
     }
 
     /// News of the settlement, published once.
-    fn settlement(
-        &mut self,
-        partition: i32,
-        id: CommandId,
-        news: StatusState,
-        detail: Option<String>,
-    ) -> Result<(), RunError> {
+    fn settlement(&mut self, partition: i32, id: CommandId, news: News) -> Result<(), RunError> {
         let now = self.time.now();
         let Some(state) = self.partitions.get_mut(&partition) else { return Ok(()) };
-        if state.settled(id, now) && self.journal.status(state, id, news, detail, now)? == Performed::Stale {
+        if state.settled(id, now) && self.journal.status(state, id, news, now)? == Performed::Stale {
             self.metrics.stale_effects.inc();
         }
         Ok(())

@@ -12,6 +12,7 @@ use unrip_bus::BusConfig;
 use unrip_core::VenueId;
 use unrip_service::RoleConfig;
 use unrip_service::config::{ConfigPath, CredentialSlots, Endpoints, ModuleSection, ServiceSection};
+use unrip_service::module::Network;
 
 pub use demands::Demands;
 pub use limits::{AssetSection, InventoryPolicy, LimitsSection};
@@ -136,6 +137,13 @@ impl ExecuteSection {
     }
 }
 
+impl Config {
+    /// What the module's grants may name.
+    pub fn network(&self) -> Network<'_> {
+        Network { endpoints: &self.endpoints, credentials: &self.credentials }
+    }
+}
+
 impl RoleConfig for Config {
     type Venue = VenueId;
 
@@ -149,6 +157,7 @@ impl RoleConfig for Config {
 
     fn check(&self) -> Result<(), String> {
         ranges::check(&self.execute)?;
+        self.module.check_grants(Some(self.network()))?;
         if self.execute.production && self.execute.publish == Publish::Plain {
             return Err("execute.publish = \"plain\" may repeat a result after a crash; not in production".to_owned());
         }
@@ -175,7 +184,7 @@ fn default_map_bytes() -> usize {
     4 * 1_024 * 1_024 * 1_024
 }
 fn default_session_timeout_ms() -> u64 {
-    10_000
+    6_000
 }
 fn default_drain_timeout_ms() -> u64 {
     10_000

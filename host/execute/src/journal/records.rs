@@ -1,12 +1,15 @@
 //! Making the executor's records: journal, results, statuses.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use unrip_bus::Outgoing;
 use unrip_core::event::command::ExecuteTrade;
-use unrip_core::event::result::{Evidence, EvidenceKind, StatusState, TradeResult, TradeStatus};
-use unrip_core::{Envelope, ModuleRef, Payload, Timestamp, TraceParent, Uuid, id, topic};
+use unrip_core::event::result::{Evidence, EvidenceKind, TradeResult, TradeStatus};
+use unrip_core::{Envelope, Payload, Timestamp, TraceParent, Uuid, id, topic};
 use unrip_service::Ids;
 
+use crate::journal::writer::News;
 use crate::store::Unpublished;
 use unrip_protocol::partition::Known;
 
@@ -82,13 +85,12 @@ impl Maker {
         &self,
         partition: i32,
         cause: &Cause,
-        state: StatusState,
-        detail: Option<String>,
-        module: Option<ModuleRef>,
+        news: News,
         now: Timestamp,
     ) -> Result<Outgoing, serde_json::Error> {
         let command = &cause.command;
-        let id = command.payload.command_id;
+        let (id, News { state, detail, module }) = (command.payload.command_id, news);
+        let module = module.map(Arc::unwrap_or_clone);
         let payload = TradeStatus { command_id: id, venue_ref: command.payload.venue_ref.clone(), state, detail };
         let event_id = id::derived_event_id(command.event_id, ROLE, TradeStatus::EVENT_TYPE, state.index());
         let envelope = Envelope::derived(event_id, command, now, module, payload);

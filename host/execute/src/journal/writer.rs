@@ -1,5 +1,6 @@
 //! Appending this executor's records: fences, claims, outcomes, evidence, skips, statuses.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -37,10 +38,24 @@ pub(crate) struct JournalWriter {
     pub(crate) incarnation: Uuid,
     /// Partitions of the journal.
     pub(crate) partition_count: i32,
-    /// The module that reads the venue's words: named in statuses.
-    pub(crate) module: ModuleRef,
     pub(crate) clock_skew_ms_max: i64,
     pub(crate) metrics: Metrics,
+}
+
+/// A fact about a command that does not end it.
+#[derive(Clone, Debug)]
+pub(crate) struct News {
+    pub(crate) state: StatusState,
+    pub(crate) detail: Option<String>,
+    /// The code that read it in the venue's words; `None` if the host alone knows.
+    pub(crate) module: Option<Arc<ModuleRef>>,
+}
+
+impl News {
+    /// What the host knows without a module.
+    pub(crate) fn by_host(state: StatusState) -> Self {
+        Self { state, detail: None, module: None }
+    }
 }
 
 type Written = Result<Performed, RunError>;
@@ -101,7 +116,7 @@ impl JournalWriter {
             scheme: claimed.action.scheme.clone(),
             action_base64: STANDARD.encode(&claimed.action.unsigned),
             action_digest: claimed.digest.clone(),
-            module: claimed.module.clone(),
+            module: ModuleRef::clone(&claimed.module),
         };
         let record = self.about(state.number, open, claim, now)?;
         state.unconfirmed.command(id, fence_offset, moment);
@@ -192,7 +207,8 @@ impl JournalWriter {
         }
         recovery::take_up_one(&self.store, state, &head.id)?;
         let detail = shortened(format!("{}: {}", decided.decided_by, decided.reason));
-        let status = self.status_record(state, head.id, StatusState::ResolvedByOperator, detail.clone(), now)?;
+        let news = News { detail: detail.clone(), ..News::by_host(StatusState::ResolvedByOperator) };
+        let status = self.status_record(state, head.id, news, now)?;
         let known = Known { kind: EvidenceKind::Host, received_at: now, venue_time: None, detail };
         let code = "resolved_by_operator".to_owned();
         let ending = Ending { status: decided.status, code, note: None, evidence: Some(known) };
@@ -254,16 +270,8 @@ impl JournalWriter {
         Ok(Performed::Done)
     }
 
-    /// A fact about a command that does not end it.
-    pub(crate) fn status(
-        &self,
-        state: &PartitionState,
-        id: CommandId,
-        news: StatusState,
-        detail: Option<String>,
-        now: Timestamp,
-    ) -> Written {
-        match self.status_record(state, id, news, detail, now)? {
+    pub(crate) fn status(&self, state: &PartitionState, id: CommandId, news: News, now: Timestamp) -> Written {
+        match self.status_record(state, id, news, now)? {
             Some(record) => {
                 self.append("status", None, record);
                 Ok(Performed::Done)
@@ -276,16 +284,12 @@ impl JournalWriter {
         &self,
         state: &PartitionState,
         id: CommandId,
-        news: StatusState,
-        detail: Option<String>,
+        news: News,
         now: Timestamp,
     ) -> Result<Option<Outgoing>, RunError> {
-        self.metrics.statuses.inc(news.as_str());
         let Some(open) = state.commands.get(&id) else { return Ok(None) };
-        // The host alone knows that it is in doubt, and what a person decided.
-        let by_host = matches!(news, StatusState::InDoubt | StatusState::ResolvedByOperator);
-        let module = (!by_host).then(|| self.module.clone());
-        self.maker.status(state.number, &open.cause, news, detail, module, now).map(Some).map_err(encode)
+        self.metrics.statuses.inc(news.state.as_str());
+        self.maker.status(state.number, &open.cause, news, now).map(Some).map_err(encode)
     }
 
     /// A journal record about a command in hand.

@@ -7,6 +7,7 @@ use unrip_protocol::partition::Effect;
 use unrip_service::RunError;
 
 use crate::command::recovery;
+use crate::journal::writer::News;
 use crate::points::{Point, reach};
 use crate::runtime::Performed;
 use crate::runtime::executor::Executor;
@@ -46,7 +47,7 @@ impl Executor {
             }
             Effect::SayInDoubt(id) => {
                 reach(Point::DoubtBefore);
-                journal.status(state, id, StatusState::InDoubt, None, now)?
+                journal.status(state, id, News::by_host(StatusState::InDoubt), now)?
             }
             Effect::Resolve(id) => venue.resolve(partition, id, state.commands.get(&id)),
             Effect::Ended(id) => self.ended(partition, id)?,

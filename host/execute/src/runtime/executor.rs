@@ -174,7 +174,7 @@ impl Executor {
                 Ok(())
             }
             Input::Resolved { partition, id, resolution } => self.step(partition, Event::Resolved(id, resolution)),
-            Input::Followed { partition, id, resolution } => self.followed(partition, id, resolution),
+            Input::Followed { partition, id, resolved } => self.followed(partition, id, resolved),
             Input::Failed(error) => Err(error),
         }
     }

@@ -16,6 +16,7 @@ use unrip_core::CommandId;
 use unrip_protocol::partition::Resolution;
 use unrip_service::RunError;
 
+use crate::command::doubts::Resolved;
 use crate::command::prepare::Prepared;
 use crate::store::{FoldedRecord, StoreError};
 use crate::venue::Outcome;
@@ -32,7 +33,7 @@ pub(crate) enum Input {
     /// The module's next step in a doubt.
     Resolved { partition: i32, id: CommandId, resolution: Resolution },
     /// What became of an executed command.
-    Followed { partition: i32, id: CommandId, resolution: Resolution },
+    Followed { partition: i32, id: CommandId, resolved: Resolved },
     /// Something that the service cannot continue without is gone.
     Failed(RunError),
 }

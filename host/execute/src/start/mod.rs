@@ -11,8 +11,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use unrip_bus::{Position, Producer};
-use unrip_core::ModuleRef;
-use unrip_service::{BusWatch, Context, RunError, module};
+use unrip_service::module::{Expectations, Seat};
+use unrip_service::{BusWatch, Context, RunError};
 
 use crate::config::{Config, SignerSection};
 use crate::journal::records::Maker;
@@ -30,7 +30,7 @@ use crate::runtime::time::Time;
 use crate::runtime::{INPUTS_WAITING_MAX, Input};
 use crate::signer::{Nep413Signer, Signer, Signers, load_seed};
 use crate::store::{Store, Writer};
-use crate::venue::{Desk, VenueConnection, VenueEvent, VenueOptions, VenueParts, VenueSide};
+use crate::venue::{VenueConnection, VenueEvent, VenueOptions, VenueParts, VenueSide};
 
 /// Runs the executor until it is told to stop.
 ///
@@ -64,10 +64,9 @@ async fn start(
     if let Some(plan) = config.execute.fail_point {
         points::arm(plan);
     }
-    let loading = ctx.health.condition("module", "loading");
     let signers = signers(&config)?;
-    let (desk, module) = load(&config)?;
-    loading.met();
+    let expected = Expectations { venue: config.service.venue.clone(), streams: None };
+    let seat = Seat::start(&config.module, expected, Some(config.network()), &ctx).await?;
     let (store, writer) = open_state(&config, &inputs)?;
 
     let broker = BusWatch::start(&config.bus, &ctx.health, &ctx.shutdown);
@@ -80,7 +79,7 @@ async fn start(
     let gates = Gates::default();
     gates.follow(&config.bus).await?;
     let producer = Producer::new(&config.bus).map_err(unavailable)?;
-    let connection = connect(&config, &ctx, &desk, events).await?;
+    let connection = connect(&config, &ctx, &seat, events).await?;
     read_journal(&config, started.from, started.journal_id, writer.clone(), inputs.clone());
 
     let venue = config.service.venue.to_string();
@@ -94,11 +93,10 @@ async fn start(
         executor_id: config.execute.executor_id.clone(),
         incarnation: ctx.ids.uuid_v7(ctx.clock.now()),
         partition_count,
-        module: module.clone(),
         clock_skew_ms_max: skew_ms,
         metrics: metrics.clone(),
     };
-    let parts = VenueParts { venue: venue.clone(), desk, module, connection, signers, clock: Arc::clone(&clock) };
+    let parts = VenueParts { venue: venue.clone(), seat, connection, signers, clock: Arc::clone(&clock) };
     let (bus, section, stop) = (config.bus.clone(), config.execute.clone(), CancellationToken::new());
     let joined = ctx.health.condition("partitions", "waiting for an assignment");
     let executor = Executor {
@@ -118,13 +116,6 @@ async fn start(
     Ok((executor, started.ends))
 }
 
-fn load(config: &Config) -> Result<(Desk, ModuleRef), RunError> {
-    let loaded = tokio::task::block_in_place(|| module::load(&config.module)?.executor())?;
-    let module = loaded.module_ref().clone();
-    let desk = Desk::start(loaded).map_err(|error| RunError::Software(error.to_string()))?;
-    Ok((desk, module))
-}
-
 fn open_state(config: &Config, inputs: &mpsc::Sender<Input>) -> Result<(Store, Writer), RunError> {
     let store = Store::open(&config.execute.store_options()).map_err(state_error)?;
     let inputs = inputs.clone();
@@ -139,11 +130,11 @@ fn open_state(config: &Config, inputs: &mpsc::Sender<Input>) -> Result<(Store, W
 async fn connect(
     config: &Config,
     ctx: &Context,
-    desk: &Desk,
+    seat: &Seat<unrip_engine::executor::Executor>,
     events: mpsc::Sender<VenueEvent>,
 ) -> Result<VenueConnection, RunError> {
     let options = VenueOptions {
-        desk: desk.clone(),
+        seat: seat.clone(),
         endpoints: &config.endpoints,
         granted_http: &config.module.grants.http,
         slots: &config.credentials,

@@ -8,28 +8,31 @@ use std::collections::BTreeMap;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use unrip_engine::executor::{Connect, Inbound, Outbound, Query, StandingQuestion, Statement};
+use unrip_engine::executor::{Connect, Executor, Inbound, Outbound, Query, StandingQuestion, Statement};
 use unrip_service::clock::Clock;
 use unrip_service::config::{CredentialSlots, Endpoints};
+use unrip_service::module::{Answer, Seat};
 use unrip_service::net::HttpResponse;
 use unrip_service::net::credentials::Credentials;
 use unrip_service::net::http::Client;
 use unrip_service::net::ws::{Connection, Event, Options, Sender, Target};
 use unrip_service::{Condition, Ids, RunError};
 
-use super::{Awaited, Desk, Facts, VenueEvent};
+use super::{Awaited, Facts, VenueEvent};
 
 /// The shortest pause between two askings of a standing question, in milliseconds.
 const QUESTION_EVERY_MS_MIN: u32 = 100;
 /// Retry interval for a standing question without a usable answer. Short, because commands wait for the fact.
 const QUESTION_RETRY: Duration = Duration::from_millis(1_000);
+/// Opening messages of a connection, each with a request id of its own.
+const OPENING_FRAMES_MAX: u64 = 64;
 /// Answers that are awaited at once; beyond it nothing is sent.
 pub(super) const AWAITED_MAX: usize = 65_536;
 
 /// The way to the venue. Cheap to clone.
 #[derive(Clone)]
 pub struct VenueConnection {
-    pub(super) desk: Desk,
+    pub(super) seat: Seat<Executor>,
     pub(super) client: Client,
     pub(super) sender: watch::Receiver<Option<Sender>>,
     pub(super) request_ids: Arc<AtomicU64>,
@@ -47,7 +50,7 @@ impl std::fmt::Debug for VenueConnection {
 /// What a connection is made of.
 pub struct VenueOptions<'a> {
     /// The module.
-    pub desk: Desk,
+    pub seat: Seat<Executor>,
     /// Named endpoints.
     pub endpoints: &'a Endpoints,
     /// HTTP endpoints that are granted.
@@ -75,22 +78,18 @@ impl std::fmt::Debug for VenueOptions<'_> {
 impl VenueConnection {
     /// Opens the way to the venue: the module says which websocket to keep and what to ask.
     pub async fn open(parts: VenueOptions<'_>, heard: mpsc::Sender<VenueEvent>) -> Result<Self, RunError> {
-        let VenueOptions { desk, endpoints, clock, .. } = &parts;
+        let VenueOptions { seat, endpoints, clock, .. } = &parts;
         let credentials = Credentials::new(parts.slots, parts.granted_credentials);
         let client = Client::new(endpoints, parts.granted_http, credentials.clone(), Arc::clone(clock))
             .map_err(|error| RunError::Config(error.to_string()))?;
-        let gone = || RunError::Module("the module's thread has ended".to_owned());
         let fault = |fault: unrip_engine::Fault| RunError::Module(fault.to_string());
-        let (connect, questions) = desk
-            .ask(|executor| Ok((executor.connection()?, executor.standing_questions()?)))
-            .await
-            .ok_or_else(gone)?
-            .map_err(fault)?;
+        let asked = seat.ask(|executor| Ok((executor.connection()?, executor.standing_questions()?)));
+        let (connect, questions) = asked.await?.value.map_err(fault)?;
         let (set_sender, sender) = watch::channel(None);
         // Request ids start at the process's start time in ms and never repeat within it.
         let first_id = clock.now().millis().max(0) as u64;
         let connection = Self {
-            desk: desk.clone(),
+            seat: seat.clone(),
             client,
             sender,
             request_ids: Arc::new(AtomicU64::new(first_id)),
@@ -204,16 +203,24 @@ impl VenueConnection {
 
     /// Says what the module wants said on a fresh connection.
     async fn greet(&self, sender: &Sender) -> bool {
-        let first_id = self.request_ids.load(Ordering::SeqCst);
-        let frames = match self.desk.ask(move |executor| executor.on_open(first_id)).await {
-            Some(Ok(frames)) => frames,
-            Some(Err(fault)) => {
+        // Taken before the module is asked: a command that is sent meanwhile gets another id.
+        let first_id = self.request_ids.fetch_add(OPENING_FRAMES_MAX, Ordering::SeqCst);
+        let frames = match self.seat.ask(move |executor| executor.on_open(first_id)).await.map(|answer| answer.value) {
+            Ok(Ok(frames)) if frames.len() as u64 <= OPENING_FRAMES_MAX => frames,
+            Ok(Ok(frames)) => {
+                tracing::error!(
+                    frames = frames.len(),
+                    max = OPENING_FRAMES_MAX,
+                    "the module wants to open with too much"
+                );
+                return false;
+            }
+            Ok(Err(fault)) => {
                 tracing::error!(%fault, "the module could not say what to send on open");
                 return false;
             }
-            None => return false,
+            Err(_) => return false,
         };
-        self.request_ids.fetch_add(frames.len() as u64, Ordering::SeqCst);
         for outbound in frames {
             match outbound {
                 Outbound::Frame(message) => {
@@ -230,18 +237,20 @@ impl VenueConnection {
 
     /// Has the module read something and sends its statements to the loop. Whether that is of use: an answer or a fact, not chatter.
     pub(super) async fn read(&self, inbound: Inbound, connection_id: Option<String>) -> bool {
-        let statements = match self.desk.ask(move |executor| executor.read(&inbound)).await {
-            Some(Ok(statements)) => statements,
-            Some(Err(fault)) => {
+        let Ok(Answer { module, value }) = self.seat.ask(move |executor| executor.read(&inbound)).await else {
+            return false;
+        };
+        let statements = match value {
+            Ok(statements) => statements,
+            Err(fault) => {
                 // Decides nothing: what it was about stays awaited and ends in doubt.
                 tracing::error!(%fault, "the module could not read what came");
                 return false;
             }
-            None => return false,
         };
         let of_use = |statement: &Statement| !matches!(statement, Statement::Chatter(_) | Statement::Unrecognised(_));
         let useful = statements.iter().any(of_use);
-        let _ = self.heard.send(VenueEvent::Said { connection_id, asked_at: None, statements }).await;
+        let _ = self.heard.send(VenueEvent::Said { connection_id, asked_at: None, module, statements }).await;
         useful
     }
 
@@ -257,13 +266,12 @@ impl VenueConnection {
             let asked_at = clock.now();
             let answer = self.ask(question.query.clone()).await;
             let mut in_vain = answer.1.is_none();
-            let Some(read) = self.desk.ask(move |executor| executor.read(&Inbound::Response(answer))).await else {
-                return;
-            };
-            match read {
+            let read = self.seat.ask(move |executor| executor.read(&Inbound::Response(answer))).await;
+            let Ok(Answer { module, value }) = read else { return };
+            match value {
                 Ok(statements) => {
                     in_vain |= statements.iter().any(|said| matches!(said, Statement::Unrecognised(_)));
-                    let said = VenueEvent::Said { connection_id: None, asked_at: Some(asked_at), statements };
+                    let said = VenueEvent::Said { connection_id: None, asked_at: Some(asked_at), module, statements };
                     if self.heard.send(said).await.is_err() {
                         return;
                     }

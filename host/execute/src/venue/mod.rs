@@ -1,18 +1,18 @@
-//! The venue as the executor meets it: the module at its desk, one websocket, HTTP, and facts asked for again and again.
+//! The venue as the executor meets it: the module at its seat, one websocket, HTTP, and facts asked for again and again.
 
 mod connection;
-mod desk;
 mod facts;
 mod send;
 mod side;
 
 pub use connection::{VenueConnection, VenueOptions};
-pub use desk::Desk;
 pub use facts::Facts;
 pub use send::{LastGate, Order, Outcome, Stop};
 pub(crate) use side::{VenueParts, VenueSide};
 
-use unrip_core::{CommandId, Timestamp};
+use std::sync::Arc;
+
+use unrip_core::{CommandId, ModuleRef, Timestamp};
 use unrip_engine::executor::Statement;
 
 /// What comes from the venue.
@@ -24,6 +24,8 @@ pub enum VenueEvent {
         connection_id: Option<String>,
         /// When the standing question was asked that this answers; `None` for anything else.
         asked_at: Option<Timestamp>,
+        /// The code that read it.
+        module: Arc<ModuleRef>,
         /// What was said.
         statements: Vec<Statement>,
     },

@@ -78,24 +78,24 @@ impl VenueConnection {
         let request_id = self.request_ids.fetch_add(1, Ordering::SeqCst);
         let signature = Signature { public_key: signed.public_key, signature: signed.signature };
         let (command, action) = (order.command, order.action);
-        let encoded = self.desk.ask(move |executor| executor.encode(&command, &action, &signature, request_id)).await;
+        let encoded = self.seat.ask(move |executor| executor.encode(&command, &action, &signature, request_id)).await;
         reach(Point::Signed);
         let awaited = Awaited { partition: order.partition, id, connection_id: None };
-        match encoded {
-            Some(Ok(Ok(Outbound::Frame(message)))) => match sender {
+        match encoded.map(|answer| answer.value) {
+            Ok(Ok(Ok(Outbound::Frame(message)))) => match sender {
                 Some(sender) => self.send_frame(&sender, message, request_id, awaited, order.gate).await,
                 None => NOT_HANDED,
             },
-            Some(Ok(Ok(Outbound::Http(request)))) => self.send_http(request, request_id, awaited, order.gate).await,
-            Some(Ok(Err(reason))) => {
+            Ok(Ok(Ok(Outbound::Http(request)))) => self.send_http(request, request_id, awaited, order.gate).await,
+            Ok(Ok(Err(reason))) => {
                 tracing::error!(command_id = %id, code = reason.code, reason = reason.text, "the module could not encode");
                 Outcome { end: SendEnd::Refused("not_encoded"), answer_lost: false }
             }
-            Some(Err(fault)) => {
+            Ok(Err(fault)) => {
                 tracing::error!(command_id = %id, %fault, "the module could not encode");
                 NOT_HANDED
             }
-            None => NOT_HANDED,
+            Err(_) => NOT_HANDED,
         }
     }
 

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
-use unrip_core::{CommandId, ModuleRef, Timestamp};
-use unrip_engine::executor::ExecuteTrade;
-use unrip_protocol::partition::{Resolution, SendEnd};
+use unrip_core::{CommandId, Timestamp};
+use unrip_engine::executor::{ExecuteTrade, Executor};
+use unrip_protocol::partition::SendEnd;
 use unrip_service::clock::Clock;
+use unrip_service::module::Seat;
 
-use super::{Awaited, Desk, Facts, Order, Outcome, VenueConnection};
+use super::{Awaited, Facts, Order, Outcome, VenueConnection};
 use crate::command::dispatch::last_gate;
-use crate::command::doubts::{ROUNDS_AT_ONCE_MAX, Round};
+use crate::command::doubts::{ROUNDS_AT_ONCE_MAX, Resolved, Round};
 use crate::command::open::OpenCommand;
 use crate::command::prepare::Prepared;
 use crate::points::{Point, reach};
@@ -21,8 +22,7 @@ use crate::signer::Signers;
 /// The module, the way to the venue, and the keys.
 pub(crate) struct VenueSide {
     venue: String,
-    desk: Desk,
-    module: ModuleRef,
+    seat: Seat<Executor>,
     connection: VenueConnection,
     signers: Signers,
     clock: Arc<dyn Clock>,
@@ -34,8 +34,7 @@ pub(crate) struct VenueSide {
 /// What the venue side is made of.
 pub(crate) struct VenueParts {
     pub(crate) venue: String,
-    pub(crate) desk: Desk,
-    pub(crate) module: ModuleRef,
+    pub(crate) seat: Seat<Executor>,
     pub(crate) connection: VenueConnection,
     pub(crate) signers: Signers,
     pub(crate) clock: Arc<dyn Clock>,
@@ -43,9 +42,9 @@ pub(crate) struct VenueParts {
 
 impl VenueSide {
     pub(crate) fn new(parts: VenueParts, inputs: mpsc::Sender<Input>) -> Self {
-        let VenueParts { venue, desk, module, connection, signers, clock } = parts;
+        let VenueParts { venue, seat, connection, signers, clock } = parts;
         let rounds = Arc::new(Semaphore::new(ROUNDS_AT_ONCE_MAX));
-        Self { venue, desk, module, connection, signers, clock, rounds, inputs }
+        Self { venue, seat, connection, signers, clock, rounds, inputs }
     }
 
     /// The keys.
@@ -79,12 +78,11 @@ impl VenueSide {
         reach(Point::PrepareBefore);
         let (id, account) = (open.head.id, open.account().to_owned());
         let (command, facts) = (ExecuteTrade::from(&open.cause.command.payload), self.facts().at(now));
-        let (desk, module) = (self.desk.clone(), self.module.clone());
-        let (signers, inputs) = (self.signers.clone(), self.inputs.clone());
+        let (seat, signers, inputs) = (self.seat.clone(), self.signers.clone(), self.inputs.clone());
         tokio::spawn(async move {
             // Without an answer the module's thread is gone, and so is the executor.
-            let Some(answer) = desk.ask(move |executor| executor.prepare(&command, &facts, now)).await else { return };
-            let prepared = Prepared::of(answer, &module, id, &account, &signers);
+            let Ok(answer) = seat.ask(move |executor| executor.prepare(&command, &facts, now)).await else { return };
+            let prepared = Prepared::of(answer, id, &account, &signers);
             let _ = inputs.send(Input::Prepared { partition, id, prepared }).await;
         });
         Performed::Done
@@ -118,18 +116,18 @@ impl VenueSide {
     /// One round of a doubt: the module says what to ask, the host asks, until it decides or wants to wait.
     pub(crate) fn resolve(&self, partition: i32, id: CommandId, open: Option<&OpenCommand>) -> Performed {
         let started = || reach(Point::ResolveBegin);
-        self.round(open, started, move |resolution| Input::Resolved { partition, id, resolution })
+        self.round(open, started, move |Resolved { resolution, .. }| Input::Resolved { partition, id, resolution })
     }
 
     /// The same questions about a command that was executed: whether it settled, now that its deadline has passed.
     pub(crate) fn follow(&self, partition: i32, id: CommandId, open: Option<&OpenCommand>) -> Performed {
-        self.round(open, || {}, move |resolution| Input::Followed { partition, id, resolution })
+        self.round(open, || {}, move |resolved| Input::Followed { partition, id, resolved })
     }
 
     fn round<S, F>(&self, open: Option<&OpenCommand>, started: S, input: F) -> Performed
     where
         S: FnOnce() + Send + 'static,
-        F: FnOnce(Resolution) -> Input + Send + 'static,
+        F: FnOnce(Resolved) -> Input + Send + 'static,
     {
         let Some((open, claimed)) = open.and_then(|open| Some((open, open.claimed.as_ref()?))) else {
             return Performed::Stale;
@@ -139,15 +137,15 @@ impl VenueSide {
             command: ExecuteTrade::from(&open.cause.command.payload),
             action: claimed.action.clone(),
             connection: self.connection.clone(),
-            desk: self.desk.clone(),
+            seat: self.seat.clone(),
             clock: Arc::clone(&self.clock),
             turn: Arc::clone(&self.rounds),
         };
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
             started();
-            if let Some(resolution) = round.run().await {
-                let _ = inputs.send(input(resolution)).await;
+            if let Some(resolved) = round.run().await {
+                let _ = inputs.send(input(resolved)).await;
             }
         });
         Performed::Done
