@@ -44,3 +44,17 @@ fn numbers_that_would_fail_or_harm_later_are_refused_with_their_range() {
 fn the_defaults_are_good() {
     assert_eq!(refusal(""), None);
 }
+
+#[test]
+fn grants_of_what_is_not_configured_are_refused_before_the_start() {
+    let refused = |settings: &str, says: &str| {
+        let reason = refusal(settings).unwrap();
+        assert!(reason.contains(says), "{reason}");
+    };
+    refused("[module.grants]\nwebsocket = [\"ws\"]\n", "add [endpoints.ws] or remove the grant");
+    refused("[module.grants]\ncredential = [\"token\"]\n", "add [credentials.token] or remove the grant");
+    let endpoint = "[endpoints.rpc]\nurl = \"http://127.0.0.1:1\"\n[module.grants]\nhttp = [\"rpc\"]\n";
+    assert_eq!(refusal(endpoint), None);
+    let header = "[endpoints.rpc]\nurl = \"http://127.0.0.1:1\"\nheaders = { a = { credential = \"token\" } }\n";
+    refused(header, "endpoints.rpc.headers.a");
+}

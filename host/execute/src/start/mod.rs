@@ -141,6 +141,7 @@ async fn connect(
         granted_credentials: &config.module.grants.credential,
         clock: Arc::clone(&ctx.clock),
         ids: ctx.ids.clone(),
+        metrics: &ctx.metrics,
         connected: ctx.health.condition("venue", "connecting"),
         shutdown: CancellationToken::new(),
     };

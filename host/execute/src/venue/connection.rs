@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use unrip_engine::executor::{Connect, Executor, Inbound, Outbound, Query, StandingQuestion, Statement};
 use unrip_service::clock::Clock;
 use unrip_service::config::{CredentialSlots, Endpoints};
+use unrip_service::metrics::Registry;
 use unrip_service::module::{Answer, Seat};
 use unrip_service::net::HttpResponse;
 use unrip_service::net::credentials::Credentials;
@@ -63,6 +64,8 @@ pub struct VenueOptions<'a> {
     pub clock: Arc<dyn Clock>,
     /// Ids of connections.
     pub ids: Ids,
+    /// Where requests are counted.
+    pub metrics: &'a Registry,
     /// Met while the websocket is open.
     pub connected: Condition,
     /// Ends it all.
@@ -81,7 +84,8 @@ impl VenueConnection {
         let VenueOptions { seat, endpoints, clock, .. } = &parts;
         let credentials = Credentials::new(parts.slots, parts.granted_credentials);
         let client = Client::new(endpoints, parts.granted_http, credentials.clone(), Arc::clone(clock))
-            .map_err(|error| RunError::Config(error.to_string()))?;
+            .map_err(|error| RunError::Config(error.to_string()))?
+            .counted(parts.metrics);
         let fault = |fault: unrip_engine::Fault| RunError::Module(fault.to_string());
         let asked = seat.ask(|executor| Ok((executor.connection()?, executor.standing_questions()?)));
         let (connect, questions) = asked.await?.value.map_err(fault)?;

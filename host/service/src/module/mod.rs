@@ -4,10 +4,6 @@ mod checks;
 mod faults;
 mod seat;
 
-use unrip_engine::executor::Executor;
-use unrip_engine::ingestor::Ingestor;
-use unrip_engine::normalizer::Normalizer;
-use unrip_engine::reactor::Reactor;
 use unrip_engine::{Engine, EngineConfig, EngineError, Instance, LoadError, Module};
 
 pub use checks::{Expectations, Network};
@@ -56,74 +52,6 @@ fn instance<I: Instance>(section: &ModuleSection, expected: &Expectations) -> Re
         expected.check(&module)?;
     }
     Ok(I::make(&engine, &module, &section.limits, &section.grants, &config)?)
-}
-
-/// A compiled module and what its instances are made with, for a caller that runs it on threads of its own.
-#[derive(Clone)]
-pub struct Loaded {
-    engine: Engine,
-    module: Module,
-    section: ModuleSection,
-    config: serde_json::Value,
-}
-
-impl std::fmt::Debug for Loaded {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loaded").finish_non_exhaustive()
-    }
-}
-
-/// Reads, verifies and compiles the module of the configuration.
-///
-/// # Errors
-/// See [`LoadError`]; the service exits 78.
-pub fn load(section: &ModuleSection) -> Result<Loaded, RunError> {
-    let (engine, module, config) = compile(section)?;
-    Ok(Loaded { engine, module, section: section.clone(), config })
-}
-
-impl Loaded {
-    /// The compiled module.
-    pub fn module(&self) -> &Module {
-        &self.module
-    }
-
-    /// An instance of the ingestor world.
-    ///
-    /// # Errors
-    /// Another world, a missing grant, a configuration that the module refuses.
-    pub fn ingestor(&self) -> Result<Ingestor, RunError> {
-        self.instance()
-    }
-
-    /// An instance of the normalizer world.
-    ///
-    /// # Errors
-    /// Another world, a missing grant, a configuration that the module refuses.
-    pub fn normalizer(&self) -> Result<Normalizer, RunError> {
-        self.instance()
-    }
-
-    /// An instance of the reactor world.
-    ///
-    /// # Errors
-    /// Another world, a missing grant, a configuration that the module refuses.
-    pub fn reactor(&self) -> Result<Reactor, RunError> {
-        self.instance()
-    }
-
-    /// An instance of the executor world.
-    ///
-    /// # Errors
-    /// Another world, a missing grant, a configuration that the module refuses.
-    pub fn executor(&self) -> Result<Executor, RunError> {
-        self.instance()
-    }
-
-    fn instance<I: Instance>(&self) -> Result<I, RunError> {
-        let section = &self.section;
-        Ok(I::make(&self.engine, &self.module, &section.limits, &section.grants, &self.config)?)
-    }
 }
 
 impl From<LoadError> for RunError {
