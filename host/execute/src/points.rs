@@ -59,7 +59,7 @@ points! {
     ClaimAcked = "claim_acked",
     /// The fold is about to be committed to disk.
     FoldCommitBefore = "fold_commit_before",
-    /// The fold is on disk, and nobody was told.
+    /// The fold is on disk and not yet reported to the loop.
     FoldCommitAfter = "fold_commit_after",
     /// The own valid claim was read back, and nothing was signed yet.
     ClaimFolded = "claim_folded",
@@ -97,7 +97,7 @@ points! {
     OffsetsCommitBefore = "offsets_commit_before",
     /// They are committed.
     OffsetsCommitAfter = "offsets_commit_after",
-    /// A command is in doubt, and nobody was told.
+    /// A command is in doubt, which is not yet published.
     DoubtBefore = "doubt_before",
     /// The module is about to be asked what to ask about a doubt.
     ResolveBegin = "resolve_begin",
@@ -117,7 +117,7 @@ points! {
     Lost = "lost",
     /// A newer fence was read: the group is about to be left.
     RejoinBefore = "rejoin_before",
-    /// The service was told to stop and begins to drain.
+    /// The service is asked to stop and starts to drain.
     DrainBegin = "drain_begin",
     /// It has drained and is about to leave the group.
     DrainEnd = "drain_end",
@@ -134,7 +134,7 @@ impl Display for Point {
 pub enum Act {
     /// `kill -9` of this process by itself.
     Kill,
-    /// SIGSTOP: somebody else sends SIGCONT.
+    /// SIGSTOP: another process sends SIGCONT.
     Stop,
     /// The thread that reached it sleeps.
     Pause(Duration),

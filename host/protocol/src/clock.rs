@@ -1,6 +1,6 @@
 //! Whether this process's clock can be trusted: it must not step, and it must agree with the broker's append times.
 //!
-//! A step ends the process's life, which begins anew. Disagreement closes the gate; the next own journal record that comes
+//! After a step the process starts again. Disagreement closes the gate; the next own journal record that comes
 //! back in agreement opens it.
 
 use unrip_core::Timestamp;
@@ -14,7 +14,7 @@ pub struct ClockSense {
 }
 
 impl ClockSense {
-    /// A clock that nobody doubts yet; clocks may differ by `skew_ms_max`.
+    /// A clock that is not in doubt yet; clocks may differ by `skew_ms_max`.
     pub fn new(skew_ms_max: i64) -> Self {
         Self { skew_ms_max, last: None, doubt: None }
     }

@@ -7,7 +7,7 @@ use unrip_core::Timestamp;
 
 /// Furthest that two clocks may differ, by default, in milliseconds.
 pub const CLOCK_SKEW_MS_DEFAULT: i64 = 2_000;
-/// Largest difference of clocks that an executor may be configured with, in milliseconds. Whoever does not know an
+/// Largest difference of clocks that an executor may be configured with, in milliseconds. A reader that does not know an
 /// executor's configuration counts with this one.
 pub const CLOCK_SKEW_MS_LIMIT: i64 = 5_000;
 

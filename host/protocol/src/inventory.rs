@@ -1,6 +1,6 @@
 //! Everything that accounts have promised and that may still take effect, or that a window still counts.
 //!
-//! Sums are kept, not counted anew: a busy account has a hundred thousand answers open at once.
+//! Sums are kept, not recounted: a busy account has a hundred thousand answers open at once.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -75,7 +75,7 @@ impl Inventory {
         self.promises.insert(id, Entered { promise, ends_at });
     }
 
-    /// Nothing was signed, and nothing will be: nothing is promised. The window goes on counting it.
+    /// Nothing was signed, and nothing will be: nothing is promised. The window still counts it.
     pub fn release(&mut self, id: &CommandId) {
         let Some(Entered { promise, ends_at }) = self.promises.remove(id) else { return };
         self.each_tally(&promise, |tally| tally.remove(&(ends_at, *id)).is_some());
@@ -188,7 +188,7 @@ impl Tally {
     fn remove(&mut self, end: &(Timestamp, CommandId)) -> Option<u128> {
         let amount = self.by_end.remove(end)?;
         self.total = match self.total {
-            // It may have been cut at the largest number: counted anew then.
+            // It may have been cut at the largest number: recounted then.
             u128::MAX => self.by_end.values().copied().fold(0, u128::saturating_add),
             total => total.saturating_sub(amount),
         };

@@ -25,7 +25,7 @@ pub struct Limits {
     pub inventory: bool,
     /// Oldest balance that counts, in milliseconds.
     pub balance_age_ms_max: i64,
-    /// After a promise has ended so long, a balance asked for shows what became of it, in milliseconds.
+    /// A balance requested this long after a promise ended reflects its settlement, in milliseconds.
     pub balance_lag_ms: i64,
 }
 

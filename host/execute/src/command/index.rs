@@ -16,8 +16,8 @@ pub(crate) struct Index {
     followed: HashMap<CommandId, Timestamp>,
     /// When each of them is asked about next.
     due: BTreeSet<(Timestamp, CommandId)>,
-    /// Commands whose news came before their result did, or after.
-    told: HashSet<CommandId>,
+    /// Commands whose settlement status was already published.
+    settled: HashSet<CommandId>,
 }
 
 impl Index {
@@ -38,10 +38,10 @@ impl Index {
         self.by_venue_ref.get(venue_ref).copied()
     }
 
-    /// An executed command: ask what became of it when its deadline has passed, unless the venue tells before.
+    /// An executed command: ask what became of it when its deadline has passed, unless the venue says it before.
     pub(crate) fn follow(&mut self, id: CommandId, ask_at: Timestamp, deadline: Timestamp) {
         let until = deadline.plus_millis(REMEMBERED_MS);
-        if !self.told.contains(&id) && self.followed.insert(id, until).is_none() {
+        if !self.settled.contains(&id) && self.followed.insert(id, until).is_none() {
             self.due.insert((ask_at, id));
         }
     }
@@ -58,10 +58,10 @@ impl Index {
         }
     }
 
-    /// The news came: false if they had come before.
-    pub(crate) fn told(&mut self, id: CommandId) -> bool {
+    /// News of the settlement: false if there was some before.
+    pub(crate) fn news(&mut self, id: CommandId) -> bool {
         self.followed.remove(&id);
-        self.told.insert(id)
+        self.settled.insert(id)
     }
 
     /// Takes at most `max` commands that are to be asked about now.
@@ -80,11 +80,11 @@ impl Index {
         self.due.retain(|(_, id)| followed.contains_key(id));
     }
 
-    /// Forgets names of commands that nobody holds.
+    /// Forgets names of commands that are not held.
     pub(crate) fn retain(&mut self, held: impl Fn(&CommandId) -> bool) {
         self.by_digest.retain(|_, id| held(id));
         self.by_venue_ref.retain(|_, id| held(id));
-        self.told.retain(|id| held(id));
+        self.settled.retain(|id| held(id));
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_once_after_the_deadline_and_again_only_when_told_to() {
+    fn asks_once_after_the_deadline_and_again_only_on_request() {
         let (mut index, id) = (Index::default(), "0".repeat(32).parse().unwrap());
         index.follow(id, at(1_000), at(1_000));
         index.follow(id, at(1_000), at(1_000));
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(index.take_due(at(9_000), 8), []);
         index.ask_again(id, at(2_000));
         assert_eq!(index.take_due(at(2_000), 8), [id]);
-        assert!(index.told(id) && !index.told(id), "news are told once");
+        assert!(index.news(id) && !index.news(id), "news count once");
         index.ask_again(id, at(3_000));
         index.follow(id, at(3_000), at(3_000));
         assert_eq!(index.take_due(at(9_000), 8), []);

@@ -23,7 +23,7 @@ pub struct LimitsSection {
     pub inventory: InventoryPolicy,
     /// Oldest balance that counts, in milliseconds.
     pub balance_age_ms_max: u32,
-    /// After a promise has ended so long, a balance asked for shows what became of it, in milliseconds.
+    /// A balance requested this long after a promise ended reflects its settlement, in milliseconds.
     pub balance_lag_ms: u32,
 }
 

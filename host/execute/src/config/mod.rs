@@ -65,7 +65,7 @@ pub struct ExecuteSection {
     /// How long a drain waits for answers, in milliseconds.
     #[serde(default = "default_drain_timeout_ms")]
     pub drain_timeout_ms: u64,
-    /// Without an answer for so long a command is in doubt, in milliseconds.
+    /// A command without an answer is in doubt after this, in milliseconds.
     #[serde(default = "default_answer_timeout_ms")]
     pub answer_timeout_ms: i64,
     /// Commands in hand per partition; more are not read.

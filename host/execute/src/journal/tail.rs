@@ -37,7 +37,7 @@ pub async fn tail(bus: BusConfig, from: Vec<Position>, journal_id: Option<Uuid>,
     }
 }
 
-/// A record that names another journal: this one was made anew while it was read, or another executor is mistaken.
+/// A record that names another journal: this one was recreated while it was read, or another executor is mistaken.
 async fn stranger(bus: &BusConfig, records: &[LogRecord], known: Option<Uuid>) -> Option<RunError> {
     let known = known?;
     let other = |log: &&LogRecord| log.record.journal_id.is_some_and(|id| !id.is_nil() && id != known);
@@ -56,7 +56,7 @@ async fn stranger(bus: &BusConfig, records: &[LogRecord], known: Option<Uuid>) -
     }
 }
 
-/// The journal was made anew under a running executor.
+/// The journal was recreated under a running executor.
 pub(crate) fn made_anew(partition: i32, known: Uuid, found: Uuid) -> RunError {
     RunError::State(format!(
         "{}/{partition}: journal {known} was replaced by {found} while this executor ran. Nothing is dispatched; start \

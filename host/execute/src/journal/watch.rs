@@ -1,4 +1,4 @@
-//! What may happen to topics under a running executor: cut, made anew, or given more partitions. Seen within seconds;
+//! What may happen to topics under a running executor: cut, recreated, or given more partitions. Seen within seconds;
 //! then nothing is dispatched any more and the process ends, and at its next start state and journal are compared.
 
 use std::collections::BTreeMap;
@@ -96,7 +96,7 @@ impl Watch {
                 continue;
             }
             self.short.remove(&partition);
-            // All partitions are made anew together: one of them is looked at each time.
+            // All partitions are recreated together: one of them is looked at each time.
             let is_next = i64::from(partition) == i64::from(self.looks) % i64::from(self.partitions.max(1));
             if let (true, 0, true, Some(known)) = (is_next, low, high > 0, fold.journal_id) {
                 let first = record_at(&self.bus, topic::JOURNAL, partition, 0).await?;

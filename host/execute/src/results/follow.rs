@@ -31,7 +31,7 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// Goes on where the store has read up to.
+    /// Continues where the store has read up to.
     pub(crate) async fn open(bus: &BusConfig, store: &Store, writer: &Writer, count: i32) -> Result<Self, RunError> {
         let probe = LogReader::open(bus, Vec::new(), Isolation::ReadUncommitted).map_err(unavailable)?;
         let (mut from, mut missing) = (Vec::new(), BTreeMap::new());
@@ -45,7 +45,7 @@ impl Results {
                     partition,
                     known,
                     high,
-                    "the result topic is shorter than what was read of it: read anew"
+                    "the result topic is shorter than what was read of it; reading it again"
                 );
             }
             if next != known {
@@ -60,7 +60,7 @@ impl Results {
         Ok(Self { reader, writer: writer.clone(), missing })
     }
 
-    /// Reads what there is now: a fold that is made anew then keeps only what is not published.
+    /// Reads what there is now: a fold that is rebuilt then keeps only what is not published.
     pub(crate) async fn catch_up(&mut self) -> Result<(), RunError> {
         while !self.missing.is_empty() {
             match tokio::time::timeout(PAST_SILENCE, self.reader.next()).await {
@@ -112,7 +112,7 @@ impl Results {
     }
 }
 
-/// Reads for ever, beside the loop.
+/// Reads for ever, in the background.
 pub(crate) fn follow(results: Results, failed: mpsc::Sender<Input>) {
     tokio::spawn(async move {
         let error = results.read_on().await;

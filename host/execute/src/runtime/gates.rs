@@ -35,7 +35,7 @@ impl Gates {
         }
         match state.modes.of_account(venue, account) {
             Mode::Active => None,
-            // Positions are not known here, so reducing cannot be told from adding.
+            // Positions are not known here, so reducing cannot be distinguished from adding.
             Mode::ReduceOnly => Some("reduce_only"),
             Mode::Halted => Some("halted"),
         }

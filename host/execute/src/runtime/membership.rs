@@ -27,7 +27,7 @@ pub(crate) struct Leaving {
     pub(crate) guard: RevokeGuard,
 }
 
-/// The group and what it is to be told.
+/// The group's membership, and what is waiting to be committed or handed over.
 pub(crate) struct Membership {
     bus: BusConfig,
     options: GroupOptions,
@@ -90,9 +90,9 @@ impl Membership {
     /// Starts to read commands. The loop does not wait for it: a revocation that waits for the loop holds up the answer.
     pub(crate) fn start_reading(&self, partition: i32, next: i64) {
         let Some(group) = &self.group else { return };
-        let begun = group.begin_at(&Position::new(topic::EXECUTE_TRADE, partition, next));
+        let started = group.begin_at(&Position::new(topic::EXECUTE_TRADE, partition, next));
         tokio::spawn(async move {
-            if let Err(error) = begun.await {
+            if let Err(error) = started.await {
                 // Taken away meanwhile: the new owner reads it.
                 tracing::info!(partition, next, %error, "reading not started");
             }

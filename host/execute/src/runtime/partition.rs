@@ -105,7 +105,7 @@ impl PartitionState {
     /// News of the settlement; false if the news are not new.
     pub(crate) fn settled(&mut self, id: CommandId, now: Timestamp) -> bool {
         self.inventory.settled(&id, now);
-        self.index.told(id)
+        self.index.news(id)
     }
 
     /// The module or the host asked what became of an executed command.

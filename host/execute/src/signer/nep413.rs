@@ -27,7 +27,7 @@ impl std::fmt::Debug for Nep413Signer {
 }
 
 impl Nep413Signer {
-    /// A signer for `account` whose messages go to `recipient` and nobody else.
+    /// A signer for `account` whose messages go to `recipient` only.
     pub fn new(key_id: &str, account: &str, recipient: &str, seed: &[u8; 32]) -> Self {
         Self {
             key_id: key_id.to_owned(),

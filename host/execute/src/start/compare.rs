@@ -21,7 +21,7 @@ pub struct Started {
     pub ends: Vec<(i32, i64)>,
     /// The journal's id, where it is known.
     pub journal_id: Option<Uuid>,
-    /// The result topic, read to its end if a fold is made anew.
+    /// The result topic, read to its end if a fold is rebuilt.
     pub(crate) results: Results,
 }
 
@@ -168,13 +168,13 @@ async fn drop_others(
         return Err(RunError::State(quarantine(topic::JOURNAL, partition, &why, stake)));
     }
     for partition in drop {
-        tracing::warn!(partition, "the fold is dropped and made anew from the log; nothing in it matters any more");
+        tracing::warn!(partition, "the fold is dropped and rebuilt from the log; nothing in it matters any more");
         writer.forget(partition).map_err(state_error)?;
     }
     Ok(())
 }
 
-/// The newest time that the fold or the log has told.
+/// The newest time in the fold or the log.
 async fn newest(bus: &BusConfig, partition: i32, fold: &Checkpoint, log: &Log) -> Result<Timestamp, RunError> {
     if log.high == log.low {
         return Ok(fold.newest_append);

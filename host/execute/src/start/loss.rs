@@ -1,6 +1,6 @@
 //! The fold against the log at start: the same log, another one, or one that lost what still matters.
 //!
-//! Another log is no loss where others have written it: the fold is made anew from it. A journal that is fresh, or
+//! Another log is no loss where others have written it: the fold is rebuilt from it. A journal that is fresh, or
 //! ends before the fold does, has lost history; while that history can still make a trade repeat or leave a command
 //! without its result, nothing may be dispatched until a person has decided.
 
@@ -29,7 +29,7 @@ pub(crate) struct Log {
 pub(crate) enum LossFinding {
     /// Its image up to the fold's end.
     Same,
-    /// The image of another log: it is dropped and made anew.
+    /// The image of another log: it is dropped and rebuilt.
     Other(String),
     /// The log has lost what lay at this offset and behind it.
     Lost(i64, String),
@@ -76,7 +76,7 @@ pub(crate) struct Stake {
 }
 
 impl Stake {
-    /// What a partition's fold holds of the offsets from `lost` on; `newest` is the newest time that any log told.
+    /// What a partition's fold holds of the offsets from `lost` on; `newest` is the newest time in any log.
     pub(crate) fn of(view: &PartitionView<'_>, lost: i64, newest: Timestamp, skew_ms: i64) -> Result<Self, StoreError> {
         let is_lost = |entry: &Entry| entry.claim.is_some_and(|claim| claim.offset >= lost);
         let open = view.open()?.iter().filter(|entry| is_lost(entry)).count();

@@ -32,7 +32,7 @@ use crate::signer::{Nep413Signer, Signer, Signers, load_seed};
 use crate::store::{Store, Writer};
 use crate::venue::{VenueConnection, VenueEvent, VenueOptions, VenueParts, VenueSide};
 
-/// Runs the executor until it is told to stop.
+/// Runs the executor until shutdown.
 ///
 /// # Errors
 /// What it cannot continue without; the exit code says which kind.

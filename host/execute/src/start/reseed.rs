@@ -1,5 +1,5 @@
 //! A person's cure for a lost journal: what this executor's state still knows is written back, under a fence of its
-//! own. Run again it adds nothing; ended half way it goes on; the state is then made anew from the journal.
+//! own. Run again it adds nothing; interrupted it continues; the state is then rebuilt from the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -89,7 +89,7 @@ pub async fn run(config: Config, ctx: Context, reason: String) -> Result<(), Run
     let (clock, ids) = (Arc::clone(&ctx.clock), ctx.ids.clone());
     let reseed = Reseed { bus: config.bus, store, writer, partitions, executor_id, clock, ids, reason };
     let reseeded = reseed.write().await?;
-    println!("{reseeded}\nthe state is made anew from the journal at the next start");
+    println!("{reseeded}\nthe state is rebuilt from the journal at the next start");
     Ok(())
 }
 
@@ -171,7 +171,7 @@ impl Reseed {
             if !is_there(&found, one) {
                 return Err(RunError::State(format!(
                     "{}/{partition}: what was written back of {} has no effect: another executor works on this journal. \
-                     Stop all executors and run it again; it goes on where it stopped",
+                     Stop all executors and run it again; it continues where it stopped",
                     topic::JOURNAL,
                     one.id
                 )));

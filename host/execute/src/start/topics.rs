@@ -92,14 +92,14 @@ pub fn faults(topics: &BTreeMap<&str, TopicState>, demands: Demands) -> Vec<Topi
             let (topic, found_text, wanted) = ((*name).to_owned(), text.to_owned(), wanted.to_owned());
             found.push(TopicProblem { topic, setting, found: found_text, wanted, why, is_refused });
         };
-        let told = |setting: &str| state.settings.get(setting).map(String::as_str);
+        let setting_of = |setting: &str| state.settings.get(setting).map(String::as_str);
         let production = demands.production;
         if *name == topic::EXECUTION_CONTROL {
             if state.partitions != 1 {
                 let why = "a switch on another partition would not be read";
                 add("partitions", &state.partitions.to_string(), "1", why, true);
             }
-            if let Some(policy) = told("cleanup.policy").filter(|policy| *policy != "compact") {
+            if let Some(policy) = setting_of("cleanup.policy").filter(|policy| *policy != "compact") {
                 let why = "switches would vanish by age, and the fleet then be halted";
                 add("cleanup.policy", policy, "compact", why, production);
             }
@@ -110,16 +110,16 @@ pub fn faults(topics: &BTreeMap<&str, TopicState>, demands: Demands) -> Vec<Topi
             let why = "a command's journal, result and statuses lie in its own partition";
             add("partitions", &state.partitions.to_string(), &journal.partitions.to_string(), why, true);
         }
-        if let Some(policy) = told("cleanup.policy").filter(|policy| *policy != "delete") {
+        if let Some(policy) = setting_of("cleanup.policy").filter(|policy| *policy != "delete") {
             let why = "compaction can remove the record that counts and leave one without effect";
             add("cleanup.policy", policy, "delete", why, true);
         }
-        if let Some(bytes) = told("retention.bytes").filter(|bytes| *bytes != "-1") {
+        if let Some(bytes) = setting_of("retention.bytes").filter(|bytes| *bytes != "-1") {
             add("retention.bytes", bytes, "-1", "history must go by age only, never by size", true);
         }
         retention(name, state, journal, demands, &mut add);
         if *name == topic::JOURNAL
-            && let Some(stamps) = told("message.timestamp.type").filter(|stamps| *stamps != "LogAppendTime")
+            && let Some(stamps) = setting_of("message.timestamp.type").filter(|stamps| *stamps != "LogAppendTime")
         {
             let why = "the floor moves by append times only, not by a producer's clock";
             add("message.timestamp.type", stamps, "LogAppendTime", why, production);
@@ -132,8 +132,8 @@ pub fn faults(topics: &BTreeMap<&str, TopicState>, demands: Demands) -> Vec<Topi
 type Add<'a> = dyn FnMut(&'static str, &str, &str, &'static str, bool) + 'a;
 
 fn retention(name: &str, state: &TopicState, journal: Option<&TopicState>, demands: Demands, add: &mut Add<'_>) {
-    let told = |state: &TopicState| state.settings.get("retention.ms").and_then(|text| text.parse::<i64>().ok());
-    let Some(ms) = told(state) else { return };
+    let retention_ms = |state: &TopicState| state.settings.get("retention.ms").and_then(|text| text.parse::<i64>().ok());
+    let Some(ms) = retention_ms(state) else { return };
     // -1 is without end.
     let length = |ms: i64| if ms < 0 { i64::MAX } else { ms };
     if name == topic::JOURNAL {
@@ -142,7 +142,7 @@ fn retention(name: &str, state: &TopicState, journal: Option<&TopicState>, deman
             let why = "the journal would forget commands that may still be answered";
             add("retention.ms", &ms.to_string(), &least.to_string(), why, true);
         }
-    } else if let Some(journal) = journal.and_then(told).filter(|journal| length(ms) < length(*journal)) {
+    } else if let Some(journal) = journal.and_then(retention_ms).filter(|journal| length(ms) < length(*journal)) {
         let why = "what the journal still knows must still be there to compare with";
         add("retention.ms", &ms.to_string(), &journal.to_string(), why, demands.production);
     }
@@ -150,17 +150,17 @@ fn retention(name: &str, state: &TopicState, journal: Option<&TopicState>, deman
 
 /// Settings under which the broker acknowledges what it may lose.
 fn durable(state: &TopicState, production: bool, add: &mut Add<'_>) {
-    let told = |setting: &str| state.settings.get(setting).map(String::as_str);
-    if let Some(caching) = told("write.caching").filter(|caching| *caching == "true") {
+    let setting_of = |setting: &str| state.settings.get(setting).map(String::as_str);
+    if let Some(caching) = setting_of("write.caching").filter(|caching| *caching == "true") {
         let why = "an append is acknowledged before it is on disk (Redpanda's developer mode sets this too)";
         add("write.caching", caching, "false", why, production);
     }
-    if let Some(unclean) = told("unclean.leader.election.enable").filter(|unclean| *unclean == "true") {
+    if let Some(unclean) = setting_of("unclean.leader.election.enable").filter(|unclean| *unclean == "true") {
         let why = "a replica that lacks acknowledged appends could lead";
         add("unclean.leader.election.enable", unclean, "false", why, production);
     }
-    let number = |setting: &str| told(setting).and_then(|text| text.parse::<i64>().ok());
-    // The replication itself is not among a topic's settings; where it is told, one copy must not be enough.
+    let number = |setting: &str| setting_of(setting).and_then(|text| text.parse::<i64>().ok());
+    // The replication itself is not among a topic's settings; where it is known, one copy must not be enough.
     if let (Some(least), Some(copies)) = (number("min.insync.replicas"), number("replication.factor"))
         && copies > 1
         && least < IN_SYNC_MIN

@@ -16,7 +16,7 @@ const DATABASES_MAX: u32 = 16;
 /// Layout of the databases; another one on disk is refused.
 const LAYOUT_VERSION: u32 = 2;
 
-/// Key of the note that a re-seed was begun.
+/// Key of the note that a re-seed was started.
 const RESEEDING: &[u8] = b"reseeding";
 
 /// How the store is opened.
@@ -57,7 +57,7 @@ pub enum StoreError {
     },
     /// Written by a program with another layout.
     #[error(
-        "{dir}: the state has layout {found}, this program writes {LAYOUT_VERSION}; delete the folder, it is made anew from the journal"
+        "{dir}: the state has layout {found}, this program writes {LAYOUT_VERSION}; delete the folder, it is rebuilt from the journal"
     )]
     Layout {
         /// The folder.
@@ -66,7 +66,7 @@ pub enum StoreError {
         found: String,
     },
     /// A value that this program did not write, or LMDB's own error.
-    #[error("{dir}: the state is damaged ({reason}); delete the folder, it is made anew from the journal")]
+    #[error("{dir}: the state is damaged ({reason}); delete the folder, it is rebuilt from the journal")]
     Damaged {
         /// The folder.
         dir: PathBuf,
@@ -221,7 +221,7 @@ impl Store {
         map_error(&self.dir, self.map_bytes, error)
     }
 
-    /// Why a re-seed of the journal was begun, if one was and did not reach its end.
+    /// Why a re-seed of the journal was started, if one was and did not reach its end.
     pub fn reseeding(&self) -> Result<Option<String>, StoreError> {
         let txn = self.read()?;
         let found = self.bytes(&txn, self.dbs.meta, RESEEDING)?;

@@ -1,8 +1,8 @@
 //! The fold of the journal on disk: LMDB, one writer thread, one fsync per batch.
 //!
-//! The log is the truth and this is its image: it may be deleted and is then made anew from the log. It is written
+//! The log is the truth and this is its image: it may be deleted and is then rebuilt from the log. It is written
 //! only after the log was read (apply after commit), and nothing is dispatched before it is on disk. Beside the fold
-//! lie the records that publication, recovery and a re-seed of the journal need, until nobody can ask for them.
+//! lie the records that publication, recovery and a re-seed of the journal need, until nothing can ask for them.
 
 mod batch;
 mod code;

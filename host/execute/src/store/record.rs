@@ -32,7 +32,7 @@ pub struct Unpublished {
     pub action_digest: Option<String>,
     /// The module that prepared the action.
     pub module: Option<ModuleRef>,
-    /// `traceparent` of the outcome's record: the result goes on with its trace.
+    /// `traceparent` of the outcome's record: the result continues its trace.
     pub trace: Option<String>,
 }
 

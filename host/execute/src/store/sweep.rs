@@ -1,4 +1,4 @@
-//! Forgetting what nobody can ask for any more, a little with each commit.
+//! Forgetting what can no longer be asked for, a little with each commit.
 //!
 //! The floor moves first, and by append times only: a command below it that comes again is stale, so that what was
 //! known of it may go.
@@ -28,7 +28,7 @@ const PRESSED_COMMITS: u32 = 256;
 const PRESSED_RATIO: f64 = 0.5;
 
 impl Keeping {
-    /// Whether nobody waits for the settlement of an action with this deadline.
+    /// Whether nothing waits for the settlement of an action with this deadline.
     pub(super) fn is_settled(&self, deadline: Timestamp, newest: Timestamp) -> bool {
         deadline.plus_millis(SETTLED_MS) < newest
     }

@@ -49,15 +49,15 @@ impl std::fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// Starts the thread. `told` gets every folded record after its commit; an error is told once and ends the thread.
-    pub fn start<F>(store: Store, told: F) -> std::io::Result<Self>
+    /// Starts the thread. `report` gets every folded record after its commit; an error is reported once and ends the thread.
+    pub fn start<F>(store: Store, report: F) -> std::io::Result<Self>
     where
         F: Fn(Result<Vec<FoldedRecord>, StoreError>) + Send + 'static,
     {
         let (jobs, queue) = sync_channel(QUEUE_BATCHES_MAX);
         thread::Builder::new().name("fold".to_owned()).spawn(move || {
-            if let Err(error) = run(&store, &queue, &told) {
-                told(Err(error));
+            if let Err(error) = run(&store, &queue, &report) {
+                report(Err(error));
             }
         })?;
         Ok(Self { jobs })
@@ -95,14 +95,14 @@ impl Writer {
     }
 }
 
-fn run<F>(store: &Store, queue: &Receiver<Job>, told: &F) -> Result<(), StoreError>
+fn run<F>(store: &Store, queue: &Receiver<Job>, report: &F) -> Result<(), StoreError>
 where
     F: Fn(Result<Vec<FoldedRecord>, StoreError>),
 {
     let (mut ends, mut sweep) = (BTreeMap::new(), Sweep::default());
     while let Ok(first) = queue.recv() {
-        if let Job::Ends(told) = first {
-            ends = told;
+        if let Job::Ends(newer) = first {
+            ends = newer;
             continue;
         }
         sweep.weigh(store)?;
@@ -113,30 +113,30 @@ where
         }
         let folded = batch.commit(&mut sweep)?;
         for done in waiting {
-            // Whoever waited may have been stopped meanwhile.
+            // What waited may have been stopped meanwhile.
             let _ = done.send(());
         }
         if !folded.is_empty() {
             reach(Point::FoldCommitAfter);
-            told(Ok(folded));
+            report(Ok(folded));
         }
         ends = told_ends.unwrap_or(ends);
     }
     Ok(())
 }
 
-/// What one commit leaves to do after it: whom to tell, and the ends of the logs if they were told meanwhile.
+/// What one commit leaves to do after it: who waits for it, and the ends of the logs if newer ones came meanwhile.
 type After = (Vec<SyncSender<()>>, Option<BTreeMap<i32, LogEnd>>);
 
 /// Works on jobs until the queue is empty or the commit is large enough. While the past is read more records are sure
-/// to come, so it waits for them: each commit writes much of the trees anew.
+/// to come, so it waits for them: each commit writes much of the trees again.
 fn gather(
     batch: &mut Batch<'_>,
     queue: &Receiver<Job>,
     first: Job,
     ends: &BTreeMap<i32, LogEnd>,
 ) -> Result<After, StoreError> {
-    let (mut waiting, mut told, mut next) = (Vec::new(), None, Some(first));
+    let (mut waiting, mut newer, mut next) = (Vec::new(), None, Some(first));
     while let Some(job) = next {
         match job {
             Job::Apply(records) => records.into_iter().try_for_each(|record| batch.fold(record))?,
@@ -149,7 +149,7 @@ fn gather(
                 waiting.push(done);
             }
             Job::Ends(ends) => {
-                told = Some(ends);
+                newer = Some(ends);
                 break;
             }
         }
@@ -164,5 +164,5 @@ fn gather(
             queue.try_recv().ok()
         };
     }
-    Ok((waiting, told))
+    Ok((waiting, newer))
 }

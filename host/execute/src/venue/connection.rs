@@ -133,7 +133,7 @@ impl VenueConnection {
         awaited.extract_if(.., |_, asked| lost(asked)).map(|(_, asked)| asked).collect()
     }
 
-    /// Stops awaiting answers that nobody wants any more.
+    /// Stops awaiting answers that are no longer wanted.
     pub fn forget_unless(&self, wanted: impl Fn(&Awaited) -> bool) {
         let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
         awaited.retain(|_, asked| wanted(asked));

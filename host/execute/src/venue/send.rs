@@ -108,7 +108,7 @@ impl VenueConnection {
         gate: LastGate,
     ) -> Outcome {
         let stopped = Arc::new(Mutex::new(None));
-        let (told, connection) = (Arc::clone(&stopped), self.clone());
+        let (noted, connection) = (Arc::clone(&stopped), self.clone());
         let awaited = Awaited { connection_id: Some(sender.connection_id().to_owned()), ..awaited };
         let ask = move || {
             reach(Point::GateBefore);
@@ -116,7 +116,7 @@ impl VenueConnection {
             if stop.is_none() {
                 reach(Point::GateAfter);
             }
-            *told.lock().unwrap_or_else(PoisonError::into_inner) = stop;
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = stop;
             stop.is_none().then_some(message)
         };
         match sender.send_watched(Box::new(ask), || reach(Point::SocketHanded)).await {

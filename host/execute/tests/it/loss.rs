@@ -1,4 +1,4 @@
-//! A journal that is lost, cut or made anew, on a real broker: what the executor's state makes of it, and how a person
+//! A journal that is lost, cut or recreated, on a real broker: what the executor's state makes of it, and how a person
 //! gets its history back.
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use unrip_testkit::broker::{Broker, BrokerChoice};
 
 const PARTITIONS: i32 = 2;
 const SKEW_MS: i64 = 2_000;
-/// Nothing here takes so long; it only keeps a failing test from hanging.
+/// Nothing here takes this long; it only keeps a failing test from hanging.
 const WAIT: Duration = Duration::from_secs(60);
 
 /// One cluster with one executor's state. Its topics have the real names, so each life of a journal has a broker.
@@ -99,7 +99,7 @@ struct State {
     _dir: tempfile::TempDir,
     store: Store,
     writer: Writer,
-    told: Receiver<Result<Vec<FoldedRecord>, StoreError>>,
+    reported: Receiver<Result<Vec<FoldedRecord>, StoreError>>,
 }
 
 impl State {
@@ -107,27 +107,27 @@ impl State {
         let dir = tempfile::tempdir().unwrap();
         let (dir_path, keeping) = (dir.path().join("state"), Keeping::default());
         let store = Store::open(&StoreOptions { dir: dir_path, map_bytes: 64 * 1_024 * 1_024, keeping }).unwrap();
-        let (tell, told) = channel();
+        let (tell, reported) = channel();
         let writer = Writer::start(store.clone(), move |folded| drop(tell.send(folded))).unwrap();
-        Self { _dir: dir, store, writer, told }
+        Self { _dir: dir, store, writer, reported }
     }
 
     async fn begin(&self, life: &Life) -> Result<Started, RunError> {
         let bus = life.bus();
-        let begun = begin(&bus, &self.store, &self.writer, PARTITIONS, SKEW_MS);
-        tokio::time::timeout(WAIT, begun).await.expect("the comparison takes too long")
+        let started = begin(&bus, &self.store, &self.writer, PARTITIONS, SKEW_MS);
+        tokio::time::timeout(WAIT, started).await.expect("the comparison takes too long")
     }
 
     /// Begins, and folds the journal to its end.
     async fn fold(&self, life: &Life) {
-        let begun = self.begin(life).await.unwrap();
+        let started = self.begin(life).await.unwrap();
         let missing = |state: &Self| {
             let next = |partition| state.store.view(partition).unwrap().checkpoint().unwrap();
-            begun.ends.iter().any(|(at, end)| next(*at).is_none_or(|fold| fold.next_offset < *end))
+            started.ends.iter().any(|(at, end)| next(*at).is_none_or(|fold| fold.next_offset < *end))
         };
-        let reading = tokio::spawn(tail(life.bus(), begun.from.clone(), begun.journal_id, self.writer.clone()));
+        let reading = tokio::spawn(tail(life.bus(), started.from.clone(), started.journal_id, self.writer.clone()));
         while missing(self) {
-            tokio::task::block_in_place(|| self.told.recv_timeout(WAIT)).unwrap().unwrap();
+            tokio::task::block_in_place(|| self.reported.recv_timeout(WAIT)).unwrap().unwrap();
         }
         reading.abort();
     }
@@ -194,7 +194,7 @@ async fn a_lost_journal_is_noticed_and_its_history_comes_back() {
     assert!(text.contains("did not reach its end") && text.contains("someone: why"), "{text}");
 
     let written = state.reseed(&second).await;
-    // Also the one that is over: its settlement may still be told.
+    // Also the one that is over: its settlement may still be reported.
     assert_eq!(written, Reseeded { claims: 2, outcomes: 2, seeds: 1, ..Reseeded::default() });
     let kinds = second.kinds().await;
     assert_eq!(kinds[..4], ["genesis", "fence", "claim", "fence"]);
@@ -209,7 +209,7 @@ async fn a_lost_journal_is_noticed_and_its_history_comes_back() {
         assert_eq!(state.store.view(0).unwrap().unpublished(VENUE, 10).unwrap().len(), 2);
         assert!(state.entry(&refused.payload.command_id).unwrap().outcome.is_some());
     }
-    // The bystander finds a journal that others have written: its fold is made anew from it.
+    // The bystander finds a journal that others have written: its fold is rebuilt from it.
     bystander.fold(&second).await;
     assert!(bystander.entry(&open.payload.command_id).unwrap().is_open());
     let view = bystander.store.view(0).unwrap();
@@ -237,11 +237,11 @@ async fn a_running_executor_sees_it(first: &Life, second: &Life, state: &State) 
         good.look().await.unwrap();
     }
     let mut other = Watch::new(&second.bus(), &state.store, PARTITIONS).unwrap();
-    let mut told = Ok(());
+    let mut looked = Ok(());
     for _ in 0..PARTITIONS {
-        told = told.and(other.look().await);
+        looked = looked.and(other.look().await);
     }
-    assert!(matches!(told, Err(RunError::State(text)) if text.contains("was replaced by")));
+    assert!(matches!(looked, Err(RunError::State(text)) if text.contains("was replaced by")));
     let mut counts = Watch::new(&first.bus(), &state.store, PARTITIONS + 1).unwrap();
     assert!(matches!(counts.look().await, Err(RunError::Config(text)) if text.contains("has 2 partitions now")));
     let demands = Demands { production: false, deadline_ms_max: 610_000, clock_skew_ms_max: SKEW_MS };
@@ -259,7 +259,7 @@ async fn a_cut_journal_gets_its_end_back(life: &Life, fence: i64) {
     let record = wire::read(end, envelope.encode().unwrap());
     let record = LogRecord { partition: 0, appended_at: now(), trace: None, record };
     state.writer.apply(vec![record]).unwrap();
-    tokio::task::block_in_place(|| state.told.recv_timeout(WAIT)).unwrap().unwrap();
+    tokio::task::block_in_place(|| state.reported.recv_timeout(WAIT)).unwrap().unwrap();
 
     let mut watch = Watch::new(&life.bus(), &state.store, PARTITIONS).unwrap();
     watch.look().await.unwrap();

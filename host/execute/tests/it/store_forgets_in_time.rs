@@ -23,7 +23,7 @@ struct Journal {
     _dir: tempfile::TempDir,
     store: Store,
     writer: Writer,
-    told: Receiver<Result<Vec<FoldedRecord>, StoreError>>,
+    reported: Receiver<Result<Vec<FoldedRecord>, StoreError>>,
     next: i64,
 }
 
@@ -34,9 +34,9 @@ impl Journal {
         let keeping = Keeping { history_ms: HISTORY_MS, ..Keeping::default() };
         let options = StoreOptions { dir: dir.path().join("state"), map_bytes: 64 * 1_024 * 1_024, keeping };
         let store = Store::open(&options).unwrap();
-        let (tell, told) = channel();
+        let (tell, reported) = channel();
         let writer = Writer::start(store.clone(), move |folded| drop(tell.send(folded))).unwrap();
-        Self { _dir: dir, store, writer, told, next: 0 }
+        Self { _dir: dir, store, writer, reported, next: 0 }
     }
 
     /// Folds one record, appended so many milliseconds after the tests' time.
@@ -47,7 +47,7 @@ impl Journal {
         self.next += 1;
         let trace = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
         self.writer.apply(vec![LogRecord { partition: PARTITION, appended_at: at(ms), trace, record }]).unwrap();
-        self.told.recv().unwrap().unwrap().remove(0).applied
+        self.reported.recv().unwrap().unwrap().remove(0).applied
     }
 
     fn fence(&mut self, ms: i64) {

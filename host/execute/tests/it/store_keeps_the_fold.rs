@@ -17,9 +17,9 @@ fn options(dir: &tempfile::TempDir) -> StoreOptions {
 }
 
 fn started(store: &Store) -> (Writer, Receiver<Result<Vec<FoldedRecord>, StoreError>>) {
-    let (tell, told) = channel();
+    let (tell, reported) = channel();
     let writer = Writer::start(store.clone(), move |folded| drop(tell.send(folded))).unwrap();
-    (writer, told)
+    (writer, reported)
 }
 
 fn log(placed: Placed) -> LogRecord {
@@ -29,11 +29,11 @@ fn log(placed: Placed) -> LogRecord {
 }
 
 /// Folds records in one batch each and gives what each did.
-fn fold(writer: &Writer, told: &Receiver<Result<Vec<FoldedRecord>, StoreError>>, facts: &[Placed]) -> Vec<Applied> {
+fn fold(writer: &Writer, reported: &Receiver<Result<Vec<FoldedRecord>, StoreError>>, facts: &[Placed]) -> Vec<Applied> {
     writer.apply(facts.iter().cloned().map(log).collect()).unwrap();
     let mut applied = Vec::new();
     while applied.len() < facts.len() {
-        applied.extend(told.recv().unwrap().unwrap().into_iter().map(|record| record.applied));
+        applied.extend(reported.recv().unwrap().unwrap().into_iter().map(|record| record.applied));
     }
     applied
 }
@@ -44,11 +44,11 @@ fn survives_a_restart_and_goes_on_where_it_was() {
     let head = command(1, "key-1");
     {
         let store = Store::open(&options(&dir)).unwrap();
-        let (writer, told) = started(&store);
-        fold(&writer, &told, &[placed(0, fence()), placed(1, claim(&head, 0))]);
+        let (writer, reported) = started(&store);
+        fold(&writer, &reported, &[placed(0, fence()), placed(1, claim(&head, 0))]);
         drop(writer);
         // The thread lets go of the store before it lets go of its way to tell.
-        assert!(told.recv().is_err());
+        assert!(reported.recv().is_err());
     }
     let store = Store::open(&options(&dir)).unwrap();
     let view = store.view(3).unwrap();
@@ -73,14 +73,14 @@ fn a_second_process_is_kept_out() {
 fn a_full_map_is_told_and_stops_the_writer() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&StoreOptions { map_bytes: 256 * 1_024, ..options(&dir) }).unwrap();
-    let (writer, told) = started(&store);
+    let (writer, reported) = started(&store);
     let facts = std::iter::once(fence()).chain((1..5_000).map(|n| claim(&command(n, &format!("key-{n}")), 0)));
     let records = facts.enumerate().map(|(offset, fact)| log(placed(offset as i64, fact))).collect();
     writer.apply(records).unwrap();
-    let error = told.recv().unwrap().unwrap_err();
+    let error = reported.recv().unwrap().unwrap_err();
     assert!(matches!(error, StoreError::MapFull { .. }), "{error}");
     assert!(error.to_string().contains("execute.map_bytes"));
-    assert!(told.recv().is_err(), "nothing is told after it");
+    assert!(reported.recv().is_err(), "nothing is reported after it");
     assert_eq!(store.view(3).unwrap().checkpoint().unwrap(), None, "the batch had no effect at all");
 }
 
@@ -88,9 +88,9 @@ fn a_full_map_is_told_and_stops_the_writer() {
 fn forgets_one_partition_whole() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&options(&dir)).unwrap();
-    let (writer, told) = started(&store);
+    let (writer, reported) = started(&store);
     let head = command(1, "key-1");
-    fold(&writer, &told, &[placed(0, fence()), placed(1, claim(&head, 0))]);
+    fold(&writer, &reported, &[placed(0, fence()), placed(1, claim(&head, 0))]);
     writer.forget(3).unwrap();
     let view = store.view(3).unwrap();
     assert_eq!(view.checkpoint().unwrap(), None);
@@ -124,10 +124,10 @@ proptest! {
 
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&options(&dir)).unwrap();
-        let (writer, told) = started(&store);
+        let (writer, reported) = started(&store);
         let (first, second) = records.split_at(records.len() / 2);
-        let mut applied = fold(&writer, &told, first);
-        applied.extend(fold(&writer, &told, second));
+        let mut applied = fold(&writer, &reported, first);
+        applied.extend(fold(&writer, &reported, second));
         prop_assert_eq!(&applied, &expected);
         let view = store.view(3).unwrap();
         for entry in memory.entries() {

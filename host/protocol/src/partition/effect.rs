@@ -12,7 +12,7 @@ pub enum Event {
     Assigned(Assignment),
     /// The group takes it away in an orderly way; finish what is in flight.
     Revoked,
-    /// The group took it away: it may belong to somebody else already.
+    /// The group took it away: another executor may own it already.
     Lost,
     /// A journal record is in the fold and the fold is on disk.
     Folded {

@@ -96,7 +96,7 @@ impl Partition {
                 self.doubt(entry.head, effects);
             }
         }
-        // What ended while somebody else owned the partition is not in hand any more.
+        // What ended while another executor owned the partition is not in hand any more.
         let mut ended = Vec::new();
         for id in self.open.keys() {
             if store.entry(id)?.is_some_and(|entry| entry.outcome.is_some()) {

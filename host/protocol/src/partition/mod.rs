@@ -220,7 +220,7 @@ impl Partition {
         self.fence_offset().is_none() || (self.skips.is_empty() && !self.open.values().any(waits))
     }
 
-    /// Takes one event. The store is the fold of at least everything that `Folded` events told of.
+    /// Takes one event. The store holds at least everything that `Folded` events reported.
     pub fn step<S: FoldView>(&mut self, store: &S, event: Event, now: Timestamp) -> Result<Effects, S::Error> {
         let mut effects = Effects::new();
         match event {

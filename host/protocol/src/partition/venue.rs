@@ -33,7 +33,7 @@ impl Partition {
         }
         match self.phase {
             Phase::Active { .. } | Phase::Draining { .. } => self.end(*id, ending, now, effects),
-            // Also between two fences of ours: whoever owns the partition next adopts it.
+            // Also between two fences of ours: the partition's next owner adopts it.
             Phase::Fenced { .. } | Phase::Fencing { .. } | Phase::Standby => {
                 if let Some(fence_offset) = self.last_fence {
                     effects.push(Effect::AppendEvidence { id: *id, fence_offset, ending });

@@ -149,7 +149,7 @@ fn evidence_and_decisions_count_once_and_for_open_commands_only() {
             Applied::NoEffect,
         ],
     );
-    // Open, each counts once, whoever owns the partition; ended, none does.
+    // Open, each counts once, whichever executor owns the partition; ended, none does.
     check(
         vec![
             fence(),

@@ -281,7 +281,7 @@ fn a_drain_says_what_a_gate_stopped_and_claims_nothing_that_was_being_prepared()
     assert!(bench.step(Event::Prepared(second.id, Preparation::Ready), at(3)).is_empty());
 }
 
-/// Somebody else owns the partition: what was sent before is asked about there, and a stop need not wait for it.
+/// Another executor owns the partition: what was sent before is asked about there, and a stop need not wait for it.
 #[test]
 fn a_fenced_executor_has_nothing_to_drain() {
     let mut bench = Bench::active();

@@ -42,8 +42,8 @@ fn what_does_not_fit_the_moment_is_not_heeded() {
     assert!(bench.step(Event::Prepared(id, Preparation::Ready), at(3)).is_empty());
     bench.append_all(&claim, at(4));
     bench.step(Event::SendEnded(id, SendEnd::Handed), at(5));
-    assert!(bench.step(verdict, at(6)).is_empty(), "nobody is in doubt");
-    // The end of the send is told once.
+    assert!(bench.step(verdict, at(6)).is_empty(), "nothing is in doubt");
+    // The end of the send is reported once.
     assert!(bench.step(Event::SendEnded(id, SendEnd::NotHanded), at(7)).is_empty());
     assert!(bench.step(Event::SendEnded(id, SendEnd::Refused("halted")), at(7)).is_empty());
     assert!(bench.step(Event::Tick, at(8)).is_empty(), "handed over is handed over");

@@ -71,7 +71,7 @@ fn a_newer_fence_closes_the_gate_and_late_answers_become_evidence() {
     let evidence = bench.step(Event::Heard(head.id, said(ResultStatus::Executed)), at(5));
     assert!(matches!(evidence.as_slice(), [Effect::AppendEvidence { .. }]));
     bench.append_all(&evidence, at(6));
-    // Whoever owns the partition next makes it an outcome.
+    // The partition's next owner makes it an outcome.
     let effects = bench.assign(at(7));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::AdoptEvidence { .. })), "{effects:?}");
 }
@@ -327,5 +327,5 @@ fn an_owner_appends_its_fence_again_before_a_log_cut_by_age_could_lose_it() {
     assert!(bench.partition.is_active());
     assert_eq!(bench.step(Event::Tick, at(1_200_000)), vec![fence]);
     bench.step(Event::Revoked, at(1_200_001));
-    assert!(bench.step(Event::Tick, at(9_000_000)).is_empty(), "who hands over fences nobody");
+    assert!(bench.step(Event::Tick, at(9_000_000)).is_empty(), "an owner that hands over does not fence");
 }

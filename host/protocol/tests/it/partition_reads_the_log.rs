@@ -216,7 +216,7 @@ fn at_the_own_fence_what_the_store_knows_to_be_over_is_let_go() {
         bench.claim(&command(number, &format!("key-{number}")), at(1));
     }
     bench.append(placed(bench.log, Fact::Fence), at(2));
-    // The store is ahead: it knows an outcome that this executor was not told.
+    // The store is ahead: it knows an outcome that was not reported to this executor.
     let outcome = Fact::Outcome { head: one(), fence_offset: bench.log - 1, status: ResultStatus::Executed };
     apply(&mut bench.fold, &placed(bench.log, outcome)).unwrap();
     bench.log += 1;

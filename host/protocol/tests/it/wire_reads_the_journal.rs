@@ -133,7 +133,7 @@ fn the_other_kinds_are_read() {
     let said = json!({ "command_id": id(), "fence_offset": 3, "status": "executed", "result_code": "accepted",
         "evidence": evidence });
     assert_eq!(fact("journal_evidence", said), Fact::Evidence { id: id() });
-    let decided = json!({ "command_id": id(), "status": "executed", "decided_by": "somebody", "reason": "seen" });
+    let decided = json!({ "command_id": id(), "status": "executed", "decided_by": "an operator", "reason": "seen" });
     assert_eq!(fact("journal_decision", decided), Fact::Decision { id: id() });
     assert_eq!(fact("journal_of_the_future", json!({})), Fact::Unknown);
     let journal_id = Uuid::from_u128(77);

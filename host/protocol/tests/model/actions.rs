@@ -140,7 +140,7 @@ impl World {
         for (who, executor) in state.executors.iter().enumerate() {
             let host = &executor.host;
             match state.log.records.len() - executor.folded {
-                // It folds when it has a part to play: until then nobody can tell the difference.
+                // It folds when it has a part to play: until then there is no difference to see.
                 _ if executor.is_idle() => {}
                 0 => {}
                 1 => actions.push(Action::FoldAll(who)),

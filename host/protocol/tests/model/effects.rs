@@ -125,7 +125,7 @@ impl Process<'_> {
         self.state.flying.push(Flying { draft, from: self.who });
     }
 
-    /// Only of a mutant: the fence lands and is told, and what stands before it was not read.
+    /// Only of a mutant: the fence lands and is reported, and what stands before it was not read.
     fn pretend_to_own(&mut self) {
         let Some(fence) = self.state.flying.pop() else { return };
         self.state.log = Shared::new(self.state.log.append(&fence.draft, self.world.mutant));

@@ -127,7 +127,7 @@ fn every_mutant_is_caught() {
 
 /// The deep search: these worlds and larger ones, breadth first and then depth first, as far as the number allows.
 #[test]
-#[ignore = "takes as long as it is told to"]
+#[ignore = "takes as long as UNRIP_MODEL_SEEDS asks for"]
 fn deep() {
     let states = usize::try_from(number("UNRIP_MODEL_STATES").unwrap_or(5_000_000)).unwrap();
     let (began, mut all, mut unique) = (Instant::now(), 0, 0);

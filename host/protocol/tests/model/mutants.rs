@@ -11,7 +11,7 @@ use crate::common::VENUE;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mutant {
-    /// The history is the process's own: nobody reads what others wrote.
+    /// The history is the process's own: what others wrote is not read.
     PodLocalHistory,
     /// A process sends again what it finds claimed and not ended.
     ResendsOpenClaims,
@@ -21,7 +21,7 @@ pub enum Mutant {
     ActsOnAck,
     /// The journal keeps the last record of each command only.
     CompactedJournal,
-    /// The first claim wins, whoever owns the partition.
+    /// The first claim wins, whichever executor owns the partition.
     NoFence,
     /// The owner acts before it has read up to its own fence.
     NoReadBarrier,
@@ -64,7 +64,7 @@ pub enum Mutant {
     OldPublisherNotFenced,
     /// A result is published before its outcome came back.
     PublishesUnreadOutcome,
-    /// An owner that drains goes on taking work.
+    /// An owner that drains continues to take work.
     DrainBeginsWork,
     /// A fenced executor stays in the group as if nothing had happened.
     FencedStays,

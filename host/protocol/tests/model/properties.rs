@@ -116,8 +116,8 @@ fn true_verdicts(_: &World, state: &State) -> bool {
         ResultStatus::Executed => state.venue.accepted.contains(id),
         _ => !state.venue.accepted.contains(id),
     };
-    let read = state.log.reading.outcomes.iter().all(|told| told.status.is_none_or(|it| is_true(&told.head.id, it)));
-    let is_entry_true = |entry: &Entry| entry.outcome.is_none_or(|told| is_true(&entry.head.id, told.status));
+    let read = state.log.reading.outcomes.iter().all(|outcome| outcome.status.is_none_or(|it| is_true(&outcome.head.id, it)));
+    let is_entry_true = |entry: &Entry| entry.outcome.is_none_or(|outcome| is_true(&entry.head.id, outcome.status));
     read && folds(state).all(|fold| fold.entries().all(is_entry_true))
         && state.results.iter().all(|(id, status)| is_true(id, *status))
 }
@@ -132,9 +132,9 @@ fn no_lost_offset(world: &World, state: &State) -> bool {
 
 fn one_result(_: &World, state: &State) -> bool {
     let ids: BTreeSet<_> = state.results.iter().map(|(id, _)| *id).collect();
-    let is_told =
-        |(id, status): &(_, _)| state.log.reading.outcome(id).is_some_and(|told| told.status == Some(*status));
-    ids.len() == state.results.len() && state.results.iter().all(is_told)
+    let is_in_the_log =
+        |(id, status): &(_, _)| state.log.reading.outcome(id).is_some_and(|outcome| outcome.status == Some(*status));
+    ids.len() == state.results.len() && state.results.iter().all(is_in_the_log)
 }
 
 /// By the text of the log alone: the fence that a valid claim names is the last of its venue before it.
@@ -175,7 +175,7 @@ fn fold_is_rule(_: &World, state: &State) -> bool {
     same && known.len() == fold.entries().count()
 }
 
-/// What somebody acts by: the log's fold, and those of mutants.
+/// What an executor acts by: the log's fold, and those of mutants.
 fn folds(state: &State) -> impl Iterator<Item = &MemoryFold> {
     let own = state.executors.iter().filter_map(|executor| executor.own.as_deref());
     std::iter::once(state.log.fold()).chain(own)
@@ -196,7 +196,7 @@ fn takeover(_: &World, state: &State) -> bool {
 
 /// Every command has its result, and every record of the topic is behind the committed offset.
 pub fn all_ended(world: &World, state: &State) -> bool {
-    let told = |head: &Head| state.results.iter().any(|(id, _)| *id == head.id);
+    let has_result = |head: &Head| state.results.iter().any(|(id, _)| *id == head.id);
     let passed = |head: &Head| state.log.reading.skips.contains(&head.offset);
-    state.committed == world.topic.len() as i64 && world.heads().all(|head| told(head) || passed(head))
+    state.committed == world.topic.len() as i64 && world.heads().all(|head| has_result(head) || passed(head))
 }

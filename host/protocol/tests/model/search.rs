@@ -42,11 +42,11 @@ pub fn deep(world: World, states: usize) -> Searched {
 }
 
 fn summed(checker: &impl Checker<World>, states: usize) -> Searched {
-    let told = checker.discoveries().into_iter().map(|(name, path)| {
+    let discovered = checker.discoveries().into_iter().map(|(name, path)| {
         let steps = path.into_vec().into_iter();
         (name, steps.filter_map(|(state, action)| Some(described(&state, &action?).to_string())).collect())
     });
-    let found: Vec<_> = told.collect();
+    let found: Vec<_> = discovered.collect();
     Searched {
         generated: checker.state_count(),
         unique: checker.unique_state_count(),

@@ -62,7 +62,7 @@ pub struct State {
     /// Appends under way: they may land at any time and in any order, also after their writer is gone.
     pub flying: Vec<Flying>,
     pub executors: Vec<Shared<Executor>>,
-    /// Whom the group takes for the owner.
+    /// The owner as the group sees it.
     pub owner: Option<usize>,
     pub committed: i64,
     pub fences: u8,

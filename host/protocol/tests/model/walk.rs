@@ -153,7 +153,7 @@ fn urgency(action: &Action) -> u8 {
     }
 }
 
-/// A step of a path, told only if it must be.
+/// A step of a path, printed only if it must be.
 pub struct Step {
     action: Action,
     name: Option<usize>,
