@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use unrip_core::event::result::{EvidenceKind, ResultStatus, StatusState};
-use unrip_core::text::cut;
 use unrip_core::{CommandId, ModuleRef, Timestamp};
 use unrip_engine::executor::{Statement, Verdict};
 use unrip_protocol::partition::{Ending, Event, Known, Resolution};
@@ -11,7 +10,7 @@ use unrip_service::RunError;
 
 use crate::command::doubts::Resolved;
 use crate::command::index::Index;
-use crate::journal::writer::News;
+use crate::journal::records::{News, shortened};
 use crate::points::{Point, reach};
 use crate::runtime::Performed;
 use crate::runtime::executor::Executor;
@@ -160,13 +159,6 @@ fn meaning(verdict: Verdict, kind: EvidenceKind, now: Timestamp) -> Meaning {
         }
     };
     Meaning { ending, settlement }
-}
-
-/// Bytes of the venue's words that a record keeps.
-const DETAIL_BYTES_MAX: usize = 512;
-
-pub(crate) fn shortened(detail: String) -> Option<String> {
-    (!detail.is_empty()).then(|| cut(&detail, DETAIL_BYTES_MAX).to_owned())
 }
 
 #[cfg(test)]

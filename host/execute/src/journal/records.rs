@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use unrip_bus::Outgoing;
 use unrip_core::event::command::ExecuteTrade;
-use unrip_core::event::result::{Evidence, EvidenceKind, TradeResult, TradeStatus};
-use unrip_core::{Envelope, Payload, Timestamp, TraceParent, Uuid, id, topic};
+use unrip_core::event::result::{Evidence, EvidenceKind, StatusState, TradeResult, TradeStatus};
+use unrip_core::text::cut;
+use unrip_core::{Envelope, ModuleRef, Payload, Timestamp, TraceParent, Uuid, id, topic};
 use unrip_service::Ids;
 
-use crate::journal::writer::News;
 use crate::store::Unpublished;
 use unrip_protocol::partition::Known;
 
@@ -29,6 +29,22 @@ pub(crate) struct Maker {
 pub(crate) struct Cause {
     pub(crate) command: Envelope<ExecuteTrade>,
     pub(crate) trace: Option<TraceParent>,
+}
+
+/// A fact about a command that does not end it.
+#[derive(Clone, Debug)]
+pub(crate) struct News {
+    pub(crate) state: StatusState,
+    pub(crate) detail: Option<String>,
+    /// The code that read it in the venue's words; `None` if the host alone knows.
+    pub(crate) module: Option<Arc<ModuleRef>>,
+}
+
+impl News {
+    /// What the host knows without a module.
+    pub(crate) fn by_host(state: StatusState) -> Self {
+        Self { state, detail: None, module: None }
+    }
 }
 
 impl Maker {
@@ -120,4 +136,12 @@ impl Maker {
 pub(crate) fn evidence(known: Known, action_digest: Option<String>) -> Evidence {
     let Known { kind, received_at, venue_time, detail } = known;
     Evidence { kind, received_at, venue_time, action_digest, detail }
+}
+
+/// Bytes of the venue's words that a record keeps.
+const DETAIL_BYTES_MAX: usize = 512;
+
+/// As much of the venue's words as a record keeps; `None` if there are none.
+pub(crate) fn shortened(detail: String) -> Option<String> {
+    (!detail.is_empty()).then(|| cut(&detail, DETAIL_BYTES_MAX).to_owned())
 }

@@ -1,6 +1,5 @@
 //! Appending this executor's records: fences, claims, outcomes, evidence, skips, statuses.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -17,8 +16,7 @@ use unrip_service::dead_letter::{self, Reason};
 
 use crate::command::open::OpenCommand;
 use crate::command::recovery;
-use crate::command::statements::shortened;
-use crate::journal::records::{Maker, evidence};
+use crate::journal::records::{Maker, News, evidence, shortened};
 use crate::journal::unconfirmed::Moment;
 use crate::points::{Point, reach};
 use crate::runtime::Performed;
@@ -40,22 +38,6 @@ pub(crate) struct JournalWriter {
     pub(crate) partition_count: i32,
     pub(crate) clock_skew_ms_max: i64,
     pub(crate) metrics: Metrics,
-}
-
-/// A fact about a command that does not end it.
-#[derive(Clone, Debug)]
-pub(crate) struct News {
-    pub(crate) state: StatusState,
-    pub(crate) detail: Option<String>,
-    /// The code that read it in the venue's words; `None` if the host alone knows.
-    pub(crate) module: Option<Arc<ModuleRef>>,
-}
-
-impl News {
-    /// What the host knows without a module.
-    pub(crate) fn by_host(state: StatusState) -> Self {
-        Self { state, detail: None, module: None }
-    }
 }
 
 type Written = Result<Performed, RunError>;

@@ -7,7 +7,7 @@ use unrip_protocol::partition::Effect;
 use unrip_service::RunError;
 
 use crate::command::recovery;
-use crate::journal::writer::News;
+use crate::journal::records::News;
 use crate::points::{Point, reach};
 use crate::runtime::Performed;
 use crate::runtime::executor::Executor;

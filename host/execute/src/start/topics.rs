@@ -132,7 +132,8 @@ pub fn faults(topics: &BTreeMap<&str, TopicState>, demands: Demands) -> Vec<Topi
 type Add<'a> = dyn FnMut(&'static str, &str, &str, &'static str, bool) + 'a;
 
 fn retention(name: &str, state: &TopicState, journal: Option<&TopicState>, demands: Demands, add: &mut Add<'_>) {
-    let retention_ms = |state: &TopicState| state.settings.get("retention.ms").and_then(|text| text.parse::<i64>().ok());
+    let retention_ms =
+        |state: &TopicState| state.settings.get("retention.ms").and_then(|text| text.parse::<i64>().ok());
     let Some(ms) = retention_ms(state) else { return };
     // -1 is without end.
     let length = |ms: i64| if ms < 0 { i64::MAX } else { ms };

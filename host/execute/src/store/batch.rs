@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use heed::RwTxn;
 use unrip_core::{CommandId, Timestamp};
 
-use super::env::{Store, StoreError};
+use super::env::Store;
+use super::error::StoreError;
 use super::fold::{PartitionFold, id_key, offset_key};
-use super::record::{Checkpoint, kept};
+use super::record::{Checkpoint, LogEnd, kept};
 use super::sweep::Sweep;
-use super::writer::LogEnd;
 use unrip_protocol::fold::{Applied, Fact, FoldView, Head, Placed, apply};
 use unrip_protocol::wire::JournalRecord;
 

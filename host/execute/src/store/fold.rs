@@ -5,7 +5,9 @@ use sha2::{Digest, Sha256};
 use unrip_core::event::journal::{JournalDecision, JournalEvidence};
 use unrip_core::{CommandId, Payload, Timestamp, Uuid};
 
-use super::env::{Db, Store, StoreError};
+use super::databases::Db;
+use super::env::Store;
+use super::error::StoreError;
 use super::record::{Checkpoint, KeptClaim, KeptOutcome, Unpublished, id_of, read_kept, unpublished};
 use unrip_protocol::fold::{Entry, Fence, FoldStore, FoldView};
 
@@ -118,7 +120,7 @@ impl<T: Reading> Fold<'_, T> {
         let mut found = Vec::new();
         for item in self.store.list(self.txn.txn(), self.store.dbs.unpublished, &self.partition.to_be_bytes())? {
             let (key, id) = item?;
-            let offset = key.get(4..).and_then(super::code::decode::<i64>);
+            let offset = key.get(4..).and_then(super::encoding::decode::<i64>);
             let (Some(offset), Some(id)) = (offset, id_of(id)) else {
                 return Err(self.store.damaged("an unpublished outcome of another shape".to_owned()));
             };

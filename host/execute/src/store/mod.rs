@@ -5,15 +5,18 @@
 //! lie the records that publication, recovery and a re-seed of the journal need, until nothing can ask for them.
 
 mod batch;
-mod code;
+mod databases;
+mod encoding;
 mod env;
+mod error;
 mod fold;
 mod record;
 mod sweep;
 mod writer;
 
 pub use batch::{FoldedRecord, LogRecord};
-pub use env::{Store, StoreError, StoreOptions};
+pub use env::{Store, StoreOptions};
+pub use error::StoreError;
 pub use fold::{Fold, PartitionView, Reading};
-pub use record::{Checkpoint, Keeping, KeptClaim, KeptOutcome, Unpublished};
-pub use writer::{LogEnd, Writer};
+pub use record::{Checkpoint, Keeping, KeptClaim, KeptOutcome, LogEnd, Unpublished};
+pub use writer::Writer;

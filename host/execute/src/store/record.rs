@@ -3,6 +3,8 @@
 use unrip_core::event::journal::{JournalClaim, JournalOutcome};
 use unrip_core::{CommandId, Envelope, ModuleRef, Payload, Timestamp, Uuid};
 
+use super::encoding::{decode, stored};
+
 /// How far a partition's journal is folded, and what its beginning said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -18,6 +20,19 @@ pub struct Checkpoint {
     pub first_fence_at: Option<Timestamp>,
     /// The newest append time seen: the clock never counts as earlier.
     pub newest_append: Timestamp,
+}
+
+stored! {
+    Checkpoint { next_offset, last_event_id, journal_id, floor, first_fence_at, newest_append }
+}
+
+/// Where a journal partition ended when this process started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The offset after its last record.
+    pub offset: i64,
+    /// When its last record was appended.
+    pub appended_at: Timestamp,
 }
 
 /// An outcome whose result is not known to be published.
@@ -94,5 +109,28 @@ impl Default for Keeping {
 
 /// The command of a kept record's place.
 pub(super) fn id_of(bytes: &[u8]) -> Option<CommandId> {
-    super::code::decode(bytes)
+    decode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::encoding::encode;
+
+    #[test]
+    fn a_checkpoint_is_read_back_whole_or_not_at_all() {
+        let checkpoint = Checkpoint {
+            next_offset: 7,
+            last_event_id: Some(Uuid::from_u128(1)),
+            journal_id: None,
+            floor: Timestamp::from_micros(-3),
+            first_fence_at: Some(Timestamp::from_micros(9)),
+            newest_append: Timestamp::from_micros(10),
+        };
+        let bytes = encode(&checkpoint);
+        assert_eq!(decode(&bytes), Some(checkpoint));
+        for cut in 0..bytes.len() {
+            assert_eq!(decode::<Checkpoint>(&bytes[..cut]), None);
+        }
+    }
 }

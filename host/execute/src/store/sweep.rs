@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use heed::RwTxn;
 use unrip_core::{CommandId, Timestamp};
 
-use super::code::decode;
-use super::env::{Db, Store, StoreError};
+use super::databases::Db;
+use super::encoding::decode;
+use super::env::Store;
+use super::error::StoreError;
 use super::fold::{PartitionFold, event_key, hash_key, id_key};
 use super::record::{Checkpoint, Keeping};
 use unrip_protocol::fold::{Entry, FoldView};

@@ -5,10 +5,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use unrip_core::{CommandId, Timestamp};
+use unrip_core::CommandId;
 
 use super::batch::{Batch, FoldedRecord, LogRecord};
-use super::env::{Store, StoreError};
+use super::env::Store;
+use super::error::StoreError;
+use super::record::LogEnd;
 use super::sweep::Sweep;
 use crate::points::{Point, reach};
 
@@ -19,15 +21,6 @@ const COMMIT_RECORDS_MAX: usize = 100_000;
 const COMMIT_BYTES_MAX: usize = 256 * 1_024 * 1_024;
 /// How long a commit waits for more records while the log of the past is read.
 const BEHIND_WAIT: Duration = Duration::from_millis(200);
-
-/// Where a journal partition ended when this process began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogEnd {
-    /// The offset after its last record.
-    pub offset: i64,
-    /// When its last record was appended.
-    pub appended_at: Timestamp,
-}
 
 enum Job {
     Apply(Vec<LogRecord>),

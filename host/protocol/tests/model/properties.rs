@@ -116,7 +116,8 @@ fn true_verdicts(_: &World, state: &State) -> bool {
         ResultStatus::Executed => state.venue.accepted.contains(id),
         _ => !state.venue.accepted.contains(id),
     };
-    let read = state.log.reading.outcomes.iter().all(|outcome| outcome.status.is_none_or(|it| is_true(&outcome.head.id, it)));
+    let read =
+        state.log.reading.outcomes.iter().all(|outcome| outcome.status.is_none_or(|it| is_true(&outcome.head.id, it)));
     let is_entry_true = |entry: &Entry| entry.outcome.is_none_or(|outcome| is_true(&entry.head.id, outcome.status));
     read && folds(state).all(|fold| fold.entries().all(is_entry_true))
         && state.results.iter().all(|(id, status)| is_true(id, *status))

@@ -4,7 +4,6 @@
 use unrip_core::event::result::ResultStatus;
 use unrip_core::{CommandId, Timestamp, Uuid};
 
-use super::record::Checkpoint;
 use unrip_protocol::fold::{ClaimMark, Entry, Fence, Head, OutcomeMark};
 
 /// A value that the store keeps.
@@ -139,17 +138,19 @@ impl Stored for ResultStatus {
 /// Writes and reads a struct's fields in the order given.
 macro_rules! stored {
     ($($name:ident { $($field:ident),* $(,)? })*) => {
-        $(impl Stored for $name {
+        $(impl $crate::store::encoding::Stored for $name {
             fn write(&self, out: &mut Vec<u8>) {
-                $(self.$field.write(out);)*
+                $($crate::store::encoding::Stored::write(&self.$field, out);)*
             }
             fn read(input: &mut &[u8]) -> Option<Self> {
-                $(let $field = Stored::read(input)?;)*
+                $(let $field = $crate::store::encoding::Stored::read(input)?;)*
                 Some(Self { $($field),* })
             }
         })*
     };
 }
+
+pub(super) use stored;
 
 stored! {
     Fence { offset, event_id }
@@ -157,7 +158,6 @@ stored! {
     OutcomeMark { offset, status }
     Head { id, venue, event_id, offset, idempotency_key, content_hash, origin, dispatch_by, deadline }
     Entry { head, claim, outcome, evidence, decision }
-    Checkpoint { next_offset, last_event_id, journal_id, floor, first_fence_at, newest_append }
 }
 
 #[cfg(test)]
@@ -166,20 +166,13 @@ mod tests {
 
     #[test]
     fn gives_back_what_was_written_and_refuses_what_was_not() {
-        let checkpoint = Checkpoint {
-            next_offset: 7,
-            last_event_id: Some(Uuid::from_u128(1)),
-            journal_id: None,
-            floor: Timestamp::from_micros(-3),
-            first_fence_at: Some(Timestamp::from_micros(9)),
-            newest_append: Timestamp::from_micros(10),
-        };
-        let bytes = encode(&checkpoint);
-        assert_eq!(decode(&bytes), Some(checkpoint));
+        let mark = ClaimMark { offset: 7, fence_offset: -3 };
+        let bytes = encode(&mark);
+        assert_eq!(decode(&bytes), Some(mark));
         for cut in 0..bytes.len() {
-            assert_eq!(decode::<Checkpoint>(&bytes[..cut]), None);
+            assert_eq!(decode::<ClaimMark>(&bytes[..cut]), None);
         }
-        assert_eq!(decode::<Checkpoint>(&[&bytes[..], &[0]].concat()), None);
+        assert_eq!(decode::<ClaimMark>(&[&bytes[..], &[0]].concat()), None);
         assert_eq!(decode::<Option<i64>>(&[2]), None);
         assert_eq!(decode::<String>(&[0, 0, 0, 1, 0xff]), None, "not UTF-8");
     }
