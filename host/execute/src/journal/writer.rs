@@ -1,22 +1,18 @@
-//! Appending this executor's records: fences, claims, outcomes, evidence, skips, statuses.
+//! Appending this executor's records: fences, claims, skips, statuses. How commands end is in `endings`.
 
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use unrip_bus::{Outgoing, Producer};
-use unrip_core::event::journal::{JournalClaim, JournalEvidence, JournalFence, JournalOutcome, JournalSkip};
-use unrip_core::event::result::{EvidenceKind, ResultStatus, StatusState};
+use unrip_core::event::journal::{JournalClaim, JournalFence, JournalSkip};
 use unrip_core::{CommandId, ModuleRef, Payload, Timestamp, Uuid};
-use unrip_protocol::decision::may_be_negative;
-use unrip_protocol::fold::{FoldView, Head};
-use unrip_protocol::partition::{Ending, Known};
+
 use unrip_service::RunError;
 use unrip_service::dead_letter::{self, Reason};
 
 use crate::command::open::OpenCommand;
-use crate::command::recovery;
-use crate::journal::records::{Maker, News, evidence, shortened};
+use crate::journal::records::{Maker, News};
 use crate::journal::unconfirmed::Moment;
 use crate::points::{Point, reach};
 use crate::runtime::Performed;
@@ -40,7 +36,7 @@ pub(crate) struct JournalWriter {
     pub(crate) metrics: Metrics,
 }
 
-type Written = Result<Performed, RunError>;
+pub(super) type Written = Result<Performed, RunError>;
 
 impl JournalWriter {
     /// Ends the executor when the producer can write no more.
@@ -108,122 +104,6 @@ impl JournalWriter {
         Ok(Performed::Done)
     }
 
-    pub(crate) fn outcome(
-        &self,
-        state: &mut PartitionState,
-        head: Head,
-        fence_offset: i64,
-        ending: Ending,
-        moment: Moment,
-        now: Timestamp,
-    ) -> Written {
-        self.outcome_after(None, state, head, fence_offset, ending, (moment, now))
-    }
-
-    fn outcome_after(
-        &self,
-        first: Option<Outgoing>,
-        state: &mut PartitionState,
-        head: Head,
-        fence_offset: i64,
-        ending: Ending,
-        (moment, now): (Moment, Timestamp),
-    ) -> Written {
-        let Some(open) = state.commands.get(&head.id) else { return Ok(Performed::Stale) };
-        let entry = self.read(state, |view| view.entry(&head.id))?;
-        let claim_holds_it = entry.is_some_and(|entry| entry.claim.is_some());
-        // Prepared and never claimed: no action stands behind this outcome.
-        let digest = open.claimed.as_ref().filter(|_| claim_holds_it).map(|claimed| claimed.digest.clone());
-        let outcome = JournalOutcome {
-            command_id: head.id,
-            command_offset: head.offset,
-            content_hash: head.content_hash,
-            command: (!claim_holds_it).then(|| open.envelope.clone()),
-            fence_offset,
-            status: ending.status,
-            result_code: ending.code,
-            note: ending.note,
-            evidence: ending.evidence.map(|known| evidence(known, digest)),
-        };
-        let record = self.about(state.number, open, outcome, now)?;
-        state.unconfirmed.command(head.id, fence_offset, moment);
-        reach(Point::OutcomeAppendBefore);
-        self.append("outcome", first, record);
-        reach(Point::OutcomeAppendAfter);
-        Ok(Performed::Done)
-    }
-
-    /// An outcome that says what the noted evidence says.
-    pub(crate) fn adopt_evidence(
-        &self,
-        state: &mut PartitionState,
-        head: Head,
-        fence_offset: i64,
-        moment: Moment,
-        now: Timestamp,
-    ) -> Written {
-        let Some(noted) = self.read(state, |view| view.evidence(&head.id))? else { return Ok(Performed::Stale) };
-        let said = noted.evidence;
-        let known =
-            Known { kind: said.kind, received_at: said.received_at, venue_time: said.venue_time, detail: said.detail };
-        let ending = Ending { status: noted.status, code: noted.result_code, note: None, evidence: Some(known) };
-        recovery::take_up_one(&self.store, state, &head.id)?;
-        self.outcome(state, head, fence_offset, ending, moment, now)
-    }
-
-    /// Says who decided, then an outcome that says what was decided.
-    pub(crate) fn adopt_decision(
-        &self,
-        state: &mut PartitionState,
-        head: Head,
-        fence_offset: i64,
-        moment: Moment,
-        now: Timestamp,
-    ) -> Written {
-        let Some(decided) = self.read(state, |view| view.decision(&head.id))? else { return Ok(Performed::Stale) };
-        let positive = decided.status == ResultStatus::Executed;
-        if !positive && !may_be_negative(head.deadline, self.clock_skew_ms_max, now) {
-            // The venue may still take it. The protocol asks again, and the deadline comes.
-            tracing::warn!(command_id = %head.id, "a decision that nothing was executed waits for the deadline");
-            return Ok(Performed::Done);
-        }
-        recovery::take_up_one(&self.store, state, &head.id)?;
-        let detail = shortened(format!("{}: {}", decided.decided_by, decided.reason));
-        let news = News { detail: detail.clone(), ..News::by_host(StatusState::ResolvedByOperator) };
-        let status = self.status_record(state, head.id, news, now)?;
-        let known = Known { kind: EvidenceKind::Host, received_at: now, venue_time: None, detail };
-        let code = "resolved_by_operator".to_owned();
-        let ending = Ending { status: decided.status, code, note: None, evidence: Some(known) };
-        // Who decided is said before the outcome: it goes first, and is not lost without it.
-        self.outcome_after(status, state, head, fence_offset, ending, (moment, now))
-    }
-
-    /// What a fenced executor heard.
-    pub(crate) fn evidence(
-        &self,
-        state: &PartitionState,
-        id: CommandId,
-        fence_offset: i64,
-        ending: Ending,
-        now: Timestamp,
-    ) -> Written {
-        let (Some(open), Some(known)) = (state.commands.get(&id), ending.evidence) else {
-            return Ok(Performed::Stale);
-        };
-        let digest = open.claimed.as_ref().map(|claimed| claimed.digest.clone());
-        let payload = JournalEvidence {
-            command_id: id,
-            fence_offset,
-            status: ending.status,
-            result_code: ending.code,
-            evidence: evidence(known, digest),
-        };
-        let record = self.about(state.number, open, payload, now)?;
-        reach(Point::EvidenceAppendBefore);
-        self.append("evidence", None, record);
-        Ok(Performed::Done)
-    }
-
     /// Passes a record over: its dead letter first, then the skip. `letter` has the words of a letter that is to be
     /// made of the record in hand; without words the letter of the first attempt goes again.
     pub(crate) fn skip(
@@ -262,7 +142,7 @@ impl JournalWriter {
         }
     }
 
-    fn status_record(
+    pub(super) fn status_record(
         &self,
         state: &PartitionState,
         id: CommandId,
@@ -275,7 +155,7 @@ impl JournalWriter {
     }
 
     /// A journal record about a command in hand.
-    fn about<P: Payload + Serialize>(
+    pub(super) fn about<P: Payload + Serialize>(
         &self,
         partition: i32,
         open: &OpenCommand,
@@ -286,7 +166,7 @@ impl JournalWriter {
         self.maker.journal(partition, &key, event_id, Some(&open.cause), payload, now).map_err(encode)
     }
 
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         state: &PartitionState,
         read: impl FnOnce(&crate::store::PartitionView<'_>) -> Result<T, StoreError>,
@@ -295,7 +175,7 @@ impl JournalWriter {
     }
 
     /// Appends in the background. Failures are only logged: the journal itself shows whether the record was written.
-    fn append(&self, what: &'static str, first: Option<Outgoing>, record: Outgoing) {
+    pub(super) fn append(&self, what: &'static str, first: Option<Outgoing>, record: Outgoing) {
         let producer = self.producer.clone();
         tokio::spawn(async move {
             for outgoing in first.into_iter().chain([record]) {

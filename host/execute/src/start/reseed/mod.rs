@@ -1,30 +1,29 @@
 //! A person's cure for a lost journal: what this executor's state still knows is written back, under a fence of its
 //! own. Run again it adds nothing; interrupted it continues; the state is then rebuilt from the journal.
 
+mod plan;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use unrip_bus::{BusConfig, Isolation, LogReader, Outgoing, Position, Producer};
-use unrip_core::envelope::AnyEnvelope;
-use unrip_core::event::command::ExecuteTrade;
-use unrip_core::event::journal::{
-    JournalClaim, JournalDecision, JournalEvidence, JournalFence, JournalOutcome, JournalSeed,
-};
-use unrip_core::{CommandId, topic};
+use unrip_core::event::journal::{JournalClaim, JournalFence, JournalOutcome, JournalSeed};
+use unrip_core::topic;
 use unrip_service::clock::Clock;
 use unrip_service::{Context, Ids, RunError};
 
+use self::plan::{Item, Planned, plan};
 use crate::config::Config;
-use crate::journal::records::{Cause, Maker};
+use crate::journal::records::Maker;
 use crate::journal::writer::encode;
 use crate::runtime::retry::{state_error, unavailable};
 use crate::start::compare::Journal;
 use crate::start::loss::{Log, LossFinding, compare};
 use crate::start::topics as checks;
-use crate::store::{PartitionView, Store, Writer};
-use unrip_protocol::fold::{Entry, FoldView, MemoryFold, apply};
-use unrip_protocol::wire::{self, claimed_command};
+use crate::store::{Store, Writer};
+use unrip_protocol::fold::{MemoryFold, apply};
+use unrip_protocol::wire;
 
 /// What a re-seed needs.
 pub struct Reseed {
@@ -93,22 +92,6 @@ pub async fn run(config: Config, ctx: Context, reason: String) -> Result<(), Run
     Ok(())
 }
 
-/// One record to be written, and what it must do.
-enum Item {
-    Claim(Box<JournalClaim>),
-    Outcome(Box<JournalOutcome>),
-    Evidence(JournalEvidence),
-    Decision(JournalDecision),
-    Seed(Box<JournalSeed>),
-}
-
-struct Planned {
-    id: CommandId,
-    venue: String,
-    cause: Option<Cause>,
-    item: Item,
-}
-
 impl Reseed {
     /// Writes what the journal lacks, reads it back, and drops the folds that it came from.
     ///
@@ -168,7 +151,7 @@ impl Reseed {
         }
         let found = self.read(partition, log.low, end).await?;
         for one in &planned {
-            if !is_there(&found, one) {
+            if !one.is_in(&found) {
                 return Err(RunError::State(format!(
                     "{}/{partition}: what was written back of {} has no effect: another executor works on this journal. \
                      Stop all executors and run it again; it continues where it stopped",
@@ -251,100 +234,5 @@ impl Reseed {
             Item::Decision(decision) => maker.journal(partition, &key, id, cause, decision.clone(), now),
         }
         .map_err(encode)
-    }
-}
-
-/// What the journal lacks of a partition's state.
-fn plan(view: &PartitionView<'_>, known: &MemoryFold, done: &mut Reseeded) -> Result<Vec<Planned>, RunError> {
-    let mut entries = Vec::new();
-    view.each_entry(|entry| {
-        entries.push(entry);
-        true
-    })
-    .map_err(state_error)?;
-    let mut planned = Vec::new();
-    for entry in entries {
-        let Ok(found) = known.entry(&entry.head.id);
-        let is_other = found.as_ref().is_some_and(|found| entry.claim.is_some() && found.claim.is_none());
-        if is_other {
-            done.contradicted += 1;
-        } else {
-            plan_one(view, &entry, found.as_ref(), &mut planned).map_err(state_error)?;
-        }
-    }
-    Ok(planned)
-}
-
-fn plan_one(
-    view: &PartitionView<'_>,
-    entry: &Entry,
-    found: Option<&Entry>,
-    planned: &mut Vec<Planned>,
-) -> Result<(), crate::store::StoreError> {
-    let id = entry.head.id;
-    let (claim, outcome) = (view.claim(&id)?, view.outcome(&id)?);
-    let cause = claim.as_ref().and_then(|kept| {
-        let trace = kept.trace.as_deref().and_then(|trace| trace.parse().ok());
-        Some(Cause { command: claimed_command(&kept.claim)?, trace })
-    });
-    let cause = cause.or_else(|| {
-        let kept = outcome.as_ref()?;
-        let any: AnyEnvelope = serde_json::from_value(kept.outcome.command.clone()?).ok()?;
-        let trace = kept.trace.as_deref().and_then(|trace| trace.parse().ok());
-        Some(Cause { command: any.typed::<ExecuteTrade>().ok()?, trace })
-    });
-    let mut add = |item| planned.push(Planned { id, venue: entry.head.venue.clone(), cause: cause.clone(), item });
-    let has_records = entry.claim.is_none() == claim.is_none() && entry.outcome.is_none() == outcome.is_none();
-    if !has_records {
-        // Ended, published, and its settlement no longer waited for: that it was there is all that matters.
-        if let (Some(outcome), None) = (entry.outcome, found) {
-            add(Item::Seed(Box::new(seed(entry, outcome.status))));
-        }
-        return Ok(());
-    }
-    if let (Some(kept), None) = (claim, found) {
-        add(Item::Claim(Box::new(kept.claim)));
-    }
-    if found.is_none_or(|found| found.evidence.is_none() && found.outcome.is_none())
-        && let Some(evidence) = view.evidence(&id)?
-    {
-        add(Item::Evidence(evidence));
-    }
-    if found.is_none_or(|found| found.decision.is_none() && found.outcome.is_none())
-        && let Some(decision) = view.decision(&id)?
-    {
-        add(Item::Decision(decision));
-    }
-    if let (Some(kept), true) = (outcome, found.is_none_or(|found| found.outcome.is_none())) {
-        add(Item::Outcome(Box::new(kept.outcome)));
-    }
-    Ok(())
-}
-
-fn seed(entry: &Entry, status: unrip_core::event::result::ResultStatus) -> JournalSeed {
-    let head = &entry.head;
-    JournalSeed {
-        command_id: head.id,
-        command_offset: head.offset,
-        command_event_id: head.event_id,
-        content_hash: head.content_hash.clone(),
-        origin: head.origin.clone(),
-        idempotency_key: head.idempotency_key.clone(),
-        dispatch_by: head.dispatch_by,
-        deadline: head.deadline,
-        fence_offset: 0,
-        claimed: entry.claim.is_some(),
-        status,
-    }
-}
-
-/// Whether what was written has its effect.
-fn is_there(found: &MemoryFold, one: &Planned) -> bool {
-    let Ok(Some(entry)) = found.entry(&one.id) else { return false };
-    match one.item {
-        Item::Claim(_) => entry.claim.is_some(),
-        Item::Outcome(_) | Item::Seed(_) => entry.outcome.is_some(),
-        Item::Evidence(_) => entry.evidence.is_some(),
-        Item::Decision(_) => entry.decision.is_some(),
     }
 }
