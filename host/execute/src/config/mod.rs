@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use unrip_bus::BusConfig;
 use unrip_core::VenueId;
-use unrip_service::RoleConfig;
+use unrip_engine::executor::Executor;
 use unrip_service::config::{ConfigPath, CredentialSlots, Endpoints, ModuleSection, ServiceSection};
-use unrip_service::module::Network;
+use unrip_service::module::{self, Expectations, Network};
+use unrip_service::{RoleConfig, RunError};
 
 pub use demands::Demands;
 pub use limits::{AssetSection, InventoryPolicy, LimitsSection};
@@ -138,8 +139,13 @@ impl ExecuteSection {
 }
 
 impl Config {
+    /// What the module must say of itself.
+    pub(crate) fn expected(&self) -> Expectations {
+        Expectations { venue: self.service.venue.clone(), streams: None }
+    }
+
     /// What the module's grants may name.
-    pub fn network(&self) -> Network<'_> {
+    pub(crate) fn network(&self) -> Network<'_> {
         Network { endpoints: &self.endpoints, credentials: &self.credentials }
     }
 }
@@ -174,6 +180,10 @@ impl RoleConfig for Config {
             return Err("execute.executor_id is empty; give each executor its own".to_owned());
         }
         Ok(())
+    }
+
+    fn check_module(&self) -> Result<(), RunError> {
+        module::check::<Executor>(&self.module, &self.expected(), Some(self.network())).map(drop)
     }
 }
 

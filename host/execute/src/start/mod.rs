@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use unrip_bus::{Position, Producer};
-use unrip_service::module::{Expectations, Seat};
+use unrip_service::module::Seat;
 use unrip_service::{BusWatch, Context, RunError};
 
 use crate::config::{Config, SignerSection};
@@ -65,8 +65,7 @@ async fn start(
         points::arm(plan);
     }
     let signers = signers(&config)?;
-    let expected = Expectations { venue: config.service.venue.clone(), streams: None };
-    let seat = Seat::start(&config.module, expected, Some(config.network()), &ctx).await?;
+    let seat = Seat::start(&config.module, config.expected(), Some(config.network()), &ctx).await?;
     let (store, writer) = open_state(&config, &inputs)?;
 
     let broker = BusWatch::start(&config.bus, &ctx.health, &ctx.shutdown);
