@@ -14,7 +14,7 @@ use wasmtime::component::Component;
 
 /// Length of the hash at the start of a file.
 const HASH_BYTES: usize = 32;
-/// Permission bits of anybody but the owner that make a directory unfit: group and others may write.
+/// Permission bits that make a directory unfit: the group or others may write.
 const OTHERS_MAY_WRITE: u32 = 0o022;
 
 pub(crate) struct Cache {
@@ -41,16 +41,16 @@ impl Cache {
         let bytes = fs::read(&path).ok()?;
         let (hash, code) = bytes.split_at_checked(HASH_BYTES)?;
         if Sha256::digest(code).as_slice() != hash {
-            tracing::warn!(path = %path.display(), "a cached compiled module is damaged and is made anew");
+            tracing::warn!(path = %path.display(), "a cached compiled module is damaged; compiling again");
             return None;
         }
         #[allow(
             unsafe_code,
-            reason = "wasmtime cannot know who wrote the bytes: we did, and nobody else can (see the module's head)"
+            reason = "wasmtime cannot know who wrote the bytes: we did, and no one else can (see the module's head)"
         )]
         let component = unsafe { Component::deserialize(engine, code) };
         component
-            .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "a cached compiled module does not load and is made anew"))
+            .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "a cached compiled module does not load; compiling again"))
             .ok()
     }
 
@@ -78,13 +78,13 @@ fn prepare(dir: &Path) -> Result<(), String> {
     if found.mode() & OTHERS_MAY_WRITE != 0 {
         return Err(format!("others may write to it (mode {:o}); chmod 700 it", found.mode() & 0o7777));
     }
-    // A file of ours has our owner: a directory of somebody else's is not ours to trust.
+    // A file of ours has our owner: a directory of another user is not to be trusted.
     let probe = temporary(dir);
     let owner = fs::File::create(&probe).and_then(|file| file.metadata()).map(|data| data.uid());
     let _ = fs::remove_file(&probe);
     match owner {
         Ok(uid) if uid == found.uid() => Ok(()),
-        Ok(_) => Err("it belongs to somebody else".to_owned()),
+        Ok(_) => Err("it belongs to another user".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }

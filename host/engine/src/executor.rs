@@ -1,4 +1,4 @@
-//! How a venue is told to trade and how its answers read.
+//! Which bytes trade at a venue, and what its answers mean.
 
 use unrip_core::{ModuleRef, Timestamp};
 use wasmtime::Store;

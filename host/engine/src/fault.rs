@@ -24,7 +24,7 @@ pub enum FaultKind {
     Count,
     /// It asked for an endpoint, credential or signing scheme that it was not granted.
     NotGranted,
-    /// The instance could not be made anew.
+    /// A new instance could not be made.
     Rebuild,
 }
 
@@ -106,7 +106,7 @@ pub enum Rejection {
         /// For people.
         text: String,
     },
-    /// The module cannot go on at all: the service stops.
+    /// The module cannot continue: the service decides whether it is broken or the input hostile.
     Fatal {
         /// snake_case, at most 64 characters.
         code: String,
@@ -119,7 +119,7 @@ pub enum Rejection {
 
 /// The module cannot be called any more: the service stops.
 #[derive(Debug, thiserror::Error)]
-#[error("module {name} cannot go on: {fault}")]
+#[error("module {name} cannot continue: {fault}")]
 pub struct Fatal {
     /// The module.
     pub name: String,

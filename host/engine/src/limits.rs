@@ -112,7 +112,7 @@ pub struct Grants {
 /// How the engine works, once per process.
 #[derive(Clone, Debug, Default)]
 pub struct EngineConfig {
-    /// Where compiled modules are kept; none compiles anew at each start.
+    /// Where compiled modules are kept; without it each start compiles again.
     pub cache_dir: Option<PathBuf>,
     /// What a module may use while it is loaded and asked for its description; its stack is the engine's.
     pub limits: Limits,

@@ -26,7 +26,7 @@ impl World {
     /// Every world.
     pub const ALL: [Self; 4] = [Self::Ingestor, Self::Normalizer, Self::Reactor, Self::Executor];
 
-    /// As it stands in WIT: `normalizer` of `unrip:normalizer`.
+    /// Its name in WIT: `normalizer` of `unrip:normalizer`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ingestor => "ingestor",

@@ -25,7 +25,7 @@ pub struct RawInput {
     pub connection_id: String,
     /// Its number in the connection.
     pub frame_seq: u64,
-    /// State begins anew here.
+    /// State starts again here.
     pub reset: bool,
     /// When it reached the host.
     pub observed_at: Timestamp,
@@ -67,7 +67,7 @@ impl Normalizer {
 
     /// One result per record, in order. A record on which the module fails twice alone is a [`Rejection::Fault`].
     ///
-    /// Where results are large there are fewer than records, and at least one: the caller writes what there is and comes
+    /// Where results are large there are fewer than records, and at least one: the caller writes what there is and calls
     /// again with the rest, so that no batch outgrows the host's memory.
     pub fn normalize(&mut self, records: &[RawInput]) -> Result<Vec<Result<Vec<CanonicalEvent>, Rejection>>, Fatal> {
         let size = batch::size(self.worker.limits().call_ms_max);

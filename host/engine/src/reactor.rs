@@ -72,7 +72,7 @@ pub struct Command {
 pub struct Reactor {
     pub(crate) worker: Worker<bindings::Module>,
     strategy: String,
-    /// What an instance that is made anew begins with; none where the module keeps no state.
+    /// The state that the next new instance starts with; none where the module keeps no state.
     state: Option<Vec<u8>>,
 }
 
@@ -160,7 +160,7 @@ impl Reactor {
         Ok(outcomes)
     }
 
-    /// An instance made anew gets the state that the last good call left.
+    /// A new instance gets the state that the last good call left.
     fn ready(&mut self) -> Result<(), Fault> {
         let Some(state) = self.state.as_ref().filter(|_| self.worker.is_gone()) else { return self.worker.ready() };
         let rebuild = |text: String| Fault::new(FaultKind::Rebuild, text);
@@ -194,7 +194,7 @@ fn outcome_in(input: &Input, result: Result<Vec<wit::Decision>, wit::Rejection>,
     Ok(decisions)
 }
 
-/// It stands in ids, where a line feed would be another id's separator.
+/// It is part of ids, where a line feed would be another id's separator.
 fn is_strategy(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     (1..=STRATEGY_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain)

@@ -8,14 +8,14 @@ const NAME_BYTES_MAX: usize = 256;
 
 /// The bounds of a service.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct CommandBounds {
     /// From observation to dispatch.
     pub dispatch_window_ms_max: i64,
     /// From observation to the signed expiry.
     pub deadline_ms_max: i64,
 }
 
-impl Bounds {
+impl CommandBounds {
     /// Whether the command stays within them.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ mod tests {
     fn check(change: impl FnOnce(&mut Command)) -> Result<(), String> {
         let mut changed = command();
         change(&mut changed);
-        let bounds = Bounds { dispatch_window_ms_max: DISPATCH_WINDOW_MS_MAX, deadline_ms_max: DEADLINE_MS_MAX };
+        let bounds = CommandBounds { dispatch_window_ms_max: DISPATCH_WINDOW_MS_MAX, deadline_ms_max: DEADLINE_MS_MAX };
         bounds.check(&changed, SEEN)
     }
 

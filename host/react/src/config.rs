@@ -14,7 +14,7 @@ use unrip_service::module::{self, Expectations};
 use unrip_service::pipeline::PipelineSection;
 use unrip_service::{RoleConfig, RunError};
 
-use crate::bounds::Bounds;
+use crate::bounds::CommandBounds;
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Config {
     pub module: ModuleSection,
     /// What it reads and may decide.
     pub react: ReactSection,
-    /// Bounds of the loop.
+    /// CommandBounds of the loop.
     #[serde(default)]
     pub pipeline: PipelineSection,
 }
@@ -56,8 +56,8 @@ fn deadline() -> i64 {
 
 impl ReactSection {
     /// What commands may ask for.
-    pub fn bounds(&self) -> Bounds {
-        Bounds { dispatch_window_ms_max: self.dispatch_window_ms_max, deadline_ms_max: self.deadline_ms_max }
+    pub fn bounds(&self) -> CommandBounds {
+        CommandBounds { dispatch_window_ms_max: self.dispatch_window_ms_max, deadline_ms_max: self.deadline_ms_max }
     }
 }
 

@@ -16,7 +16,7 @@ use unrip_service::module::Seat;
 use unrip_service::pipeline::{self, Setup};
 use unrip_service::{Context, RunError};
 
-pub use bounds::Bounds;
+pub use bounds::CommandBounds;
 pub use config::{Config, ReactSection};
 use stage::{React, Writer};
 pub use tally::Tally;

@@ -13,7 +13,7 @@ use unrip_service::module::Seat;
 use unrip_service::pipeline::{Answer, Read, Stage, Step};
 use unrip_service::{Clock, Ids, RunError};
 
-use crate::bounds::Bounds;
+use crate::bounds::CommandBounds;
 use crate::tally::Tally;
 
 /// Reason code of a command that asks for more than its bounds.
@@ -29,7 +29,7 @@ pub(crate) struct React {
 pub(crate) struct Writer {
     pub(crate) venue: VenueId,
     pub(crate) strategy: String,
-    pub(crate) bounds: Bounds,
+    pub(crate) bounds: CommandBounds,
     pub(crate) tally: Tally,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Ids,

@@ -13,7 +13,7 @@ use unrip_service::metrics::Registry;
 use unrip_service::pipeline::{Read, Step};
 use unrip_service::{Ids, SystemClock};
 
-use super::bounds::Bounds;
+use super::bounds::CommandBounds;
 use super::stage::Writer;
 use super::tally::Tally;
 
@@ -85,7 +85,7 @@ fn writer() -> Writer {
     Writer {
         venue: "a-venue".parse().unwrap(),
         strategy: "fixed-spread".into(),
-        bounds: Bounds { dispatch_window_ms_max: DISPATCH_WINDOW_MS_MAX, deadline_ms_max: DEADLINE_MS_MAX },
+        bounds: CommandBounds { dispatch_window_ms_max: DISPATCH_WINDOW_MS_MAX, deadline_ms_max: DEADLINE_MS_MAX },
         tally: Tally::new(&Registry::new()),
         clock: Arc::new(SystemClock),
         ids: Ids::seeded(1),

@@ -4,7 +4,7 @@
     unsafe_code,
     unreachable_pub,
     elided_lifetimes_in_paths,
-    reason = "generated: the documentation stands in the WIT, and the glue to linear memory is unsafe by nature"
+    reason = "generated: the documentation is in the WIT, and the glue to linear memory is unsafe by nature"
 )]
 
 /// The types of `unrip:types`, the `log` import, and the exports that every world has.

@@ -65,7 +65,7 @@ pub(crate) fn code_in(code: &str) -> String {
 }
 
 pub(crate) fn rejection_in(rejection: common::Rejection) -> Rejection {
-    // A code that is no label stands in the text, so that nothing said is lost.
+    // A code that is not a valid label is kept in the text, so that nothing said is lost.
     let words = |reason: common::Reason| {
         let code = code_in(&reason.code);
         let text = if code == reason.code { reason.text } else { format!("{}: {}", reason.code, reason.text) };

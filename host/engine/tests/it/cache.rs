@@ -18,7 +18,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_compiled_module_is_kept_and_taken_and_made_anew_when_damaged() {
+fn a_compiled_module_is_kept_and_taken_and_compiled_again_when_damaged() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("new/cache");
     load_with(&dir);
@@ -36,16 +36,16 @@ fn a_compiled_module_is_kept_and_taken_and_made_anew_when_damaged() {
         let lines = crate::worlds::captured(|| load_with(&dir));
         assert!(!lines.iter().any(|line| line.contains("taken from the cache")), "{lines:?}");
         assert_eq!(files(&dir).len(), 1, "nothing is left lying about");
-        assert!(std::fs::read(file).unwrap().len() >= whole.len() / 2, "it was not made anew");
+        assert!(std::fs::read(file).unwrap().len() >= whole.len() / 2, "it was not compiled again");
     }
 }
 
 #[test]
-fn code_that_is_whole_but_not_ours_to_run_is_made_anew() {
+fn code_that_is_whole_but_not_ours_to_run_is_compiled_again() {
     let home = tempfile::tempdir().unwrap();
     load_with(home.path());
     let [file] = &files(home.path())[..] else { panic!() };
-    // A right hash over bytes that are no compiled component.
+    // A right hash over bytes that are not a compiled component.
     use sha2::Digest as _;
     let code = b"not a compiled component";
     let mut forged = sha2::Sha256::digest(code).to_vec();
@@ -55,7 +55,7 @@ fn code_that_is_whole_but_not_ours_to_run_is_made_anew() {
 }
 
 #[test]
-fn a_cache_that_others_may_write_or_that_is_none_is_not_used() {
+fn a_cache_that_others_may_write_or_that_is_not_a_folder_is_not_used() {
     let home = tempfile::tempdir().unwrap();
     std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     load_with(home.path());

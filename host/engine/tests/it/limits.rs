@@ -36,7 +36,7 @@ fn calls(worker: &mut Normalizer) -> u32 {
 }
 
 #[test]
-fn each_overrun_is_told_by_its_kind() {
+fn each_overrun_has_its_kind() {
     for (bytes, kind, says) in [
         ("trap", FaultKind::Trap, "unreachable"),
         ("loop", FaultKind::Time, "call_ms_max"),
@@ -123,7 +123,7 @@ fn a_rejection_keeps_its_meaning_code_and_words() {
 }
 
 #[test]
-fn an_instance_made_anew_is_configured_as_the_first() {
+fn a_new_instance_is_configured_as_the_first() {
     let mut worker = normalizer(&tight(), json!({"b": 1, "a": 2})).unwrap();
     for bytes in ["ok", "trap", "ok"] {
         if let Ok(events) = &worker.normalize(&[raw(bytes)]).unwrap()[0] {

@@ -110,7 +110,7 @@ fn a_component_of_no_world_or_another_world_is_refused() {
 }
 
 #[test]
-fn an_import_that_nobody_grants_is_refused_before_anything_runs() {
+fn an_import_that_is_never_granted_is_refused_before_anything_runs() {
     let error = refused(&component("secrets"));
     assert!(
         matches!(&error, LoadErrorKind::Import { imports, .. } if imports.contains("fixture:secrets/keys")),

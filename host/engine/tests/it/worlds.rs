@@ -140,7 +140,7 @@ fn an_ingestor_says_what_to_open_and_what_a_frame_is() {
 }
 
 #[test]
-fn an_ingestor_that_fails_begins_anew() {
+fn an_ingestor_that_fails_starts_again() {
     for (text, kind) in [
         ("trap", FaultKind::Trap),
         ("twice", FaultKind::Count),
