@@ -102,7 +102,7 @@ mod tests {
         ] {
             assert_eq!(grants.check_request(&request(wrong)).unwrap_err().kind, FaultKind::NotGranted);
         }
-        let elsewhere = HttpRequest { endpoint: "near".into(), ..request(HeaderValue::Plain(String::new())) };
+        let elsewhere = HttpRequest { endpoint: "other".into(), ..request(HeaderValue::Plain(String::new())) };
         assert!(grants.check_request(&elsewhere).unwrap_err().text.contains("module.grants.http"));
         assert!(grants.check_connect("rpc", &[]).is_err(), "HTTP to an endpoint is no websocket to it");
         assert!(grants.check_scheme("nep413").is_err());

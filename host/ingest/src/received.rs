@@ -1,7 +1,7 @@
 //! What came from outside: it goes to the module, and ends in exactly one record, count or dead letter.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use unrip_core::Timestamp;
 use unrip_engine::ingestor::{Effect, Event, Frame as FrameEvent, RawRecord};
@@ -180,13 +180,12 @@ impl Service {
 
     async fn dead(&mut self, received: &Received<'_>, name: &str, reason: Reason<'_>) -> Result<(), RunError> {
         self.metrics.dead.inc(reason.code);
-        tracing::warn!(
-            connection_id = &*received.connection_id,
-            frame_seq = received.seq,
-            code = reason.code,
-            text = reason.text,
-            "dead letter"
-        );
+        // A metric counts every one; lines of hostile frames would fill the disk.
+        if let Some(unlogged) = self.repeats.note(reason.code, Instant::now()) {
+            let (connection_id, frame_seq) = (&*received.connection_id, received.seq);
+            let Reason { code, text } = reason;
+            tracing::warn!(connection_id, frame_seq, code, text, unlogged, "dead letter");
+        }
         self.put(self.maker.dead(received, name, reason, self.now())).await
     }
 

@@ -10,6 +10,7 @@ use unrip_service::Clock;
 use unrip_service::dead_letter::{self, DeadFrame, FRAME_BYTES_KEPT, Reason};
 use unrip_service::ids::Ids;
 use unrip_service::metrics::CounterBy;
+use unrip_service::repeats::Repeats;
 
 /// Reason code of what the broker does not take.
 const REFUSED: &str = "refused_by_bus";
@@ -120,6 +121,7 @@ pub(crate) struct Bury {
     pub(crate) maker: Maker,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dead: CounterBy,
+    pub(crate) repeats: Repeats,
 }
 
 impl Bury {
@@ -137,7 +139,9 @@ impl Bury {
         };
         let text = format!("{}: {error}", refused.topic);
         self.dead.inc(REFUSED);
-        tracing::error!(topic = refused.topic, %error, "raw event refused by the broker, written as a dead letter");
+        if let Some(unlogged) = self.repeats.note(REFUSED, std::time::Instant::now()) {
+            tracing::error!(topic = refused.topic, %error, unlogged, "raw event refused by the broker, written as a dead letter");
+        }
         Some(self.maker.dead(&received, &event.source, Reason { code: REFUSED, text: &text }, self.clock.now()))
     }
 }

@@ -10,6 +10,7 @@ use unrip_core::Timestamp;
 use unrip_engine::ingestor::{Effect, Event};
 use unrip_engine::{Fault, FaultKind};
 use unrip_service::BusWatch;
+use unrip_service::repeats::Repeats;
 use unrip_service::{Condition, Context, RunError};
 
 use crate::config::{IngestConfig, IngestSection};
@@ -40,7 +41,9 @@ pub async fn run(config: IngestConfig, context: Context) -> Result<(), RunError>
     }
     let venue = config.service.venue.clone();
     let maker = Maker { venue, streams: config.ingest.streams.clone(), ids: context.ids.clone() };
-    let bury = Bury { maker: maker.clone(), clock: context.clock.clone(), dead: metrics.dead.clone() };
+    let repeats = Repeats::default();
+    let (clock, dead) = (context.clock.clone(), metrics.dead.clone());
+    let bury = Bury { maker: maker.clone(), clock, dead, repeats: repeats.clone() };
     let outbox = Outbox::new(&config.bus, &watch, bury, &context)?;
     let (connections, inputs) = Connections::new(&config, &context)?;
     let http_id = context.ids.connection_id(context.clock.now()).into();
@@ -62,6 +65,7 @@ pub async fn run(config: IngestConfig, context: Context) -> Result<(), RunError>
         faults,
         responses,
         pending,
+        repeats,
         last_now,
     }
     .go(inputs)
@@ -83,6 +87,8 @@ pub(crate) struct Service {
     pub(crate) responses: (Arc<str>, u64),
     /// Events that the host itself owes the module: connections that its new instance adopted.
     pending: VecDeque<Event>,
+    /// Lines that hostile frames or a broken module could repeat without end.
+    pub(crate) repeats: Repeats,
     /// The latest time that the module was given.
     last_now: Timestamp,
 }
@@ -179,7 +185,9 @@ impl Service {
     /// The module asked for something that it may not have. It is not done; nothing else changes.
     fn breach(&self, reason: &str) {
         self.module.breached();
-        tracing::error!(reason, "the module broke its contract; its request is ignored");
+        if let Some(unlogged) = self.repeats.note("breach", std::time::Instant::now()) {
+            tracing::error!(reason, unlogged, "the module broke its contract; its request is ignored");
+        }
     }
 
     /// The instance is gone, and so is what it knew. The new one adopts the open connections, unless faults follow each

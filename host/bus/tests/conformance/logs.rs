@@ -33,7 +33,7 @@ async fn records_keep_their_order_and_contents() {
 async fn keys_go_where_core_says_and_explicit_partitions_win() {
     let (config, name) = topic("partition", 7).await;
     let producer = Producer::new(&config).unwrap();
-    for key in ["a", "near/x", "BTC/USD", "", "0123456789abcdef0123456789abcdef", "ключ"] {
+    for key in ["a", "asset/x", "BTC/USD", "", "0123456789abcdef0123456789abcdef", "ключ"] {
         let position = producer.send(record(&name, None, key, "by key")).await.unwrap();
         assert_eq!(position.partition, partition_for(key.as_bytes(), 7), "{key}");
         let other = (position.partition + 1) % 7;

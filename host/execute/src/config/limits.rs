@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn reads_amounts_as_strings_and_refuses_what_it_does_not_know() {
         let text = r#"
-            assets_allowed = ["nep141:usdc", "nep141:wrap.near"]
+            assets_allowed = ["nep141:usdc", "nep141:wrap.test"]
             commands_per_window_max = 600
             [assets."nep141:usdc"]
             per_command_max = "5000000000"
