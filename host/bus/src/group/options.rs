@@ -33,7 +33,7 @@ pub struct GroupOptions {
     pub session_timeout_ms: u64,
     /// A name of this member that is the same after a restart (static membership). A member that returns within its
     /// session gets its partitions back at once and no other member is disturbed. In return the broker waits for the
-    /// whole session after every end, also after [`GroupConsumer::leave`]: only for members that always come back. Two
+    /// whole session after every end, also after [`crate::GroupConsumer::leave`]: only for members that always come back. Two
     /// members of one name: the older one gets a fatal error.
     pub instance_id: Option<String>,
     /// How long a revocation waits for the member to let go, in milliseconds.
