@@ -124,7 +124,11 @@ impl GroupConsumer {
                 }
                 batch = self.batches.recv() => match batch {
                     Some(batch) => self.held = Some(batch),
-                    None => return GroupEvent::Failed(Error::Closed { operation: "next" }),
+                    // What the thread reported before it ended comes first: it says why.
+                    None => {
+                        let last = self.events.try_recv();
+                        return last.unwrap_or(GroupEvent::Failed(Error::Closed { operation: "next" }));
+                    }
                 }
             }
         }
