@@ -9,54 +9,23 @@
     reason = "helpers of tests fail a test by panicking and say what they do"
 )]
 
-use std::future::Future;
-use std::path::Path;
-use std::time::Duration;
+mod support;
 
-use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Position, Producer, Record};
+use std::path::Path;
+
+use support::bus::{make, read, soon};
+use unrip_bus::{BusConfig, Outgoing, Producer, Record};
 use unrip_core::event::canonical::SwapDemand;
 use unrip_core::event::dead::DeadLetter;
 use unrip_core::event::raw::RawFrame;
 use unrip_core::id::derived_event_id;
-use unrip_core::topic::{self, Retention, TopicSpec};
+use unrip_core::topic;
 use unrip_core::{Amount, Envelope, Uuid};
 use unrip_normalize::Config;
 use unrip_service::{Clock, Context, SystemClock, config};
 use unrip_testkit::{broker, components};
 
-/// Far above what anything here takes once the component is built; keeps a failing test from hanging.
-const WAIT: Duration = Duration::from_secs(90);
-
 const FRAME: &str = r#"{"jsonrpc":"2.0","method":"event","params":{"subscription":"7a22f623-bcb1-5985-bca7-3b2c7b64d8fe","data":{"quote_id":"5b12b323-f7a5-5bb9-bb30-3800ebc35943","defuse_asset_identifier_in":"nep141:wrap.near","defuse_asset_identifier_out":"nep141:usdt.tether-token.near","exact_amount_in":"1000000000000000000000000","min_deadline_ms":60000,"min_wait_ms":1900,"max_wait_ms":3000,"protocol_fee_included":false}}}"#;
-
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(WAIT, future).await.unwrap_or_else(|_| panic!("{what}: not within {WAIT:?}"))
-}
-
-async fn make(bus: &BusConfig, name: &str) {
-    let admin = Admin::new(bus).unwrap();
-    // On brokers that others use the topic may be there with another number of partitions.
-    if soon("describe", admin.describe(name)).await.unwrap().is_none() {
-        let retention = Retention::Time(3_600_000);
-        let spec = TopicSpec { name: name.to_owned(), partitions: 3, retention, log_append_time: false };
-        soon("topics", admin.ensure_topics(&[spec])).await.unwrap();
-    }
-}
-
-async fn read(bus: &BusConfig, topic: &str, wanted: impl Fn(&Record) -> bool, count: usize) -> Vec<Record> {
-    let partitions = soon("describe", Admin::new(bus).unwrap().describe(topic)).await.unwrap().unwrap().partitions;
-    let from = (0..partitions).map(|partition| Position::new(topic, partition, 0)).collect();
-    let mut reader = LogReader::open(bus, from, Isolation::ReadCommitted).unwrap();
-    let mut records = Vec::new();
-    soon("records", async {
-        while records.len() < count {
-            let more = reader.next().await.unwrap();
-            records.extend(more.into_iter().filter(&wanted));
-        }
-    })
-    .await;
-    records
-}
 
 fn raw(venue: &str, n: u128, bytes: &[u8]) -> Envelope<RawFrame> {
     let payload = RawFrame { stream: "quote".into(), connection_id: "c-1".into(), frame_seq: 7, reset: false };
@@ -78,7 +47,7 @@ async fn turns_raw_records_into_canonical_records_and_dead_letters() {
     let venue = "near-intents";
     let raw_topic = topic::raw(&venue.parse().unwrap(), "quote");
     for name in [&raw_topic, &topic::dead(&raw_topic), &topic::norm("swap_demand")] {
-        make(&bus, name).await;
+        make(&bus, name, 3).await;
     }
     let text = format!(
         "[service]\nvenue = '{venue}'\n[bus]\nbrokers = '{bootstrap}'\n[module]\npath = '{}'\n[normalize]\nstreams = ['quote']\nevents = ['swap_demand']\n",

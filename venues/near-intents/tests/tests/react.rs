@@ -9,24 +9,25 @@
     reason = "helpers of tests fail a test by panicking and say what they do"
 )]
 
-use std::collections::BTreeMap;
-use std::future::Future;
-use std::path::Path;
-use std::time::Duration;
+mod support;
 
-use unrip_bus::{Admin, BusConfig, Isolation, LogReader, Outgoing, Position, Producer, Record};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use support::bus::{make, read, soon};
+use unrip_bus::{BusConfig, Outgoing, Producer, Record};
 use unrip_core::event::canonical::SwapDemand;
 use unrip_core::event::command::{Action, ExecuteTrade};
 use unrip_core::id::derived_event_id;
 use unrip_core::partition::partition_for;
-use unrip_core::topic::{self, Retention, TopicSpec};
+use unrip_core::topic;
 use unrip_core::{Amount, CommandId, Envelope, Uuid};
 use unrip_react::Config;
 use unrip_service::{Clock, Context, RunError, SystemClock, config};
 use unrip_testkit::{broker, components};
 
-/// Far above what anything here takes once the component is built; keeps a failing test from hanging.
-const WAIT: Duration = Duration::from_secs(90);
+/// Partitions of the topics that are made here.
+const PARTITIONS: i32 = 6;
 
 const STRATEGY: &str = r#"
 [module.config]
@@ -37,22 +38,6 @@ dispatch_window_ms_max = 60000
 deadline_ms_max = 610000
 pairs = [{ asset_in = "nep141:wrap.near", asset_out = "nep141:usdt.tether-token.near", decimals_in = 24, decimals_out = 6, price = "3.05", spread_bps = 20 }]
 "#;
-
-async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(WAIT, future).await.unwrap_or_else(|_| panic!("{what}: not within {WAIT:?}"))
-}
-
-/// The topic's partitions; it is made where it is not there.
-async fn make(bus: &BusConfig, name: &str) -> i32 {
-    let admin = Admin::new(bus).unwrap();
-    if let Some(state) = soon("describe", admin.describe(name)).await.unwrap() {
-        return state.partitions;
-    }
-    let retention = Retention::Time(3_600_000);
-    let spec = TopicSpec { name: name.to_owned(), partitions: 6, retention, log_append_time: false };
-    soon("topics", admin.ensure_topics(&[spec])).await.unwrap();
-    6
-}
 
 fn demand(venue: &str, asset_out: &str) -> Envelope<SwapDemand> {
     let payload = SwapDemand {
@@ -73,20 +58,10 @@ fn demand(venue: &str, asset_out: &str) -> Envelope<SwapDemand> {
 
 /// The command that the event caused.
 async fn command(bus: &BusConfig, cause: Uuid) -> Record {
-    let partitions = make(bus, topic::EXECUTE_TRADE).await;
-    let from = (0..partitions).map(|partition| Position::new(topic::EXECUTE_TRADE, partition, 0)).collect();
-    let mut reader = LogReader::open(bus, from, Isolation::ReadCommitted).unwrap();
     let caused = |record: &Record| {
         Envelope::<ExecuteTrade>::decode(&record.value).is_ok_and(|command| command.causation_id == Some(cause))
     };
-    soon("command", async {
-        loop {
-            if let Some(record) = reader.next().await.unwrap().into_iter().find(caused) {
-                return record;
-            }
-        }
-    })
-    .await
+    read(bus, topic::EXECUTE_TRADE, caused, 1).await.remove(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,9 +75,9 @@ async fn turns_configured_demands_into_commands_and_counts_the_rest() {
     // The strategy knows its venue; on brokers that others use, their demands are there too.
     let venue = "near-intents";
     let source = topic::norm("swap_demand");
-    make(&bus, &source).await;
-    make(&bus, &topic::dead(&source)).await;
-    let partitions = make(&bus, topic::EXECUTE_TRADE).await;
+    make(&bus, &source, PARTITIONS).await;
+    make(&bus, &topic::dead(&source), PARTITIONS).await;
+    let partitions = make(&bus, topic::EXECUTE_TRADE, PARTITIONS).await;
     let text = format!(
         "[service]\nvenue = '{venue}'\n[bus]\nbrokers = '{bootstrap}'\n[module]\npath = '{}'\n{STRATEGY}\n[react]\nevents = ['swap_demand']\n",
         component.display()
