@@ -27,7 +27,7 @@ pub struct Config {
     pub module: ModuleSection,
     /// What it reads and may decide.
     pub react: ReactSection,
-    /// CommandBounds of the loop.
+    /// Bounds of the loop.
     #[serde(default)]
     pub pipeline: PipelineSection,
 }
